@@ -1,0 +1,104 @@
+# shellcheck shell=bash disable=SC2034
+# Sourced by demo/run and tests/run (bash): the Debian packages, and how to install, configure and
+# build. Every step first asks whether its work is already done. All output goes to stderr.
+
+BUILD_PACKAGES=(
+  cmake ninja-build g++ pkg-config ccache        # build
+  glslang-tools spirv-tools                      # GLSL -> SPIR-V
+  libvulkan-dev libvulkan-volk-dev               # headers, the loader and its function tables
+  libfmt-dev libexpected-dev libxxhash-dev libutf8proc-dev
+  nlohmann-json3-dev libcli11-dev
+)
+TEST_PACKAGES=(
+  libgtest-dev
+  mesa-vulkan-drivers vulkan-validationlayers    # lavapipe, RADV's compiler, the layer
+  chromium                                       # carries SwiftShader, the second software driver
+  clang libclang-rt-dev                          # libFuzzer and its runtime
+)
+
+say() { echo "${0#"$ROOT/"}: $*" >&2; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+# missing_packages NAME...: those that dpkg does not call installed.
+missing_packages() {
+  local installed package
+  installed=" $({ dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' "$@" 2>/dev/null || true; } |
+                sed -n 's/^ii //p' | tr '\n' ' ')"
+  for package in "$@"; do
+    case "$installed" in *" $package "*) ;; *) printf '%s\n' "$package" ;; esac
+  done
+}
+
+# install_missing NAME...: asks apt for what is absent, and says in one line when it cannot.
+install_missing() {
+  if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+    say "apt is not available here; building with what is installed (needed, by Debian's names: $*)"
+    return 0
+  fi
+  local missing
+  mapfile -t missing < <(missing_packages "$@")
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+    say "cannot install without root or sudo; as root: apt-get install ${missing[*]}"
+    return 0
+  fi
+  say "installing ${missing[*]}"
+  as_root apt-get -q update >&2 || true
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
+    -o DPkg::Lock::Timeout=300 install "${missing[@]}" >&2 ||
+    say "apt could not install all of: ${missing[*]} (going on with what is there)"
+}
+
+# True when the Vulkan loader would find some driver's description.
+have_vulkan_driver() {
+  [ -z "${VK_ICD_FILENAMES:-}${VK_DRIVER_FILES:-}${VK_ADD_DRIVER_FILES:-}" ] || return 0
+  local folders="/usr/share:/usr/local/share:/etc:/usr/local/etc:/etc/xdg"
+  folders+=":${XDG_DATA_DIRS:-}:${XDG_CONFIG_DIRS:-}"
+  folders+=":${XDG_DATA_HOME:-${HOME:-}/.local/share}:${XDG_CONFIG_HOME:-${HOME:-}/.config}"
+  local folder file list
+  IFS=: read -r -a list <<<"$folders"
+  for folder in "${list[@]}"; do
+    for file in "$folder"/vulkan/icd.d/*.json; do [ -e "$file" ] && return 0; done
+  done
+  return 1
+}
+
+install_driver_if_none() {
+  have_vulkan_driver || install_missing mesa-vulkan-drivers
+}
+
+require_tools() {
+  local tool
+  for tool in "$@"; do
+    command -v "$tool" >/dev/null && continue
+    say "$tool is not installed and could not be; install it and try again"
+    exit 1
+  done
+}
+
+# configure PRESET FOLDER [-D...]: runs CMake only where FOLDER has no build.ninja of this checkout
+# or one of the given settings differs from its cache. Ninja itself sees edited CMake files.
+configure() {
+  local preset=$1 folder=$ROOT/$2 cache=$ROOT/$2/CMakeCache.txt fresh=() launcher=() setting
+  shift 2
+  local current=yes
+  [ -e "$folder/build.ninja" ] && [ -e "$cache" ] || current=no
+  if [ -e "$cache" ] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$ROOT" "$cache"; then
+    current=no fresh=(--fresh)  # the checkout was moved or copied
+  fi
+  for setting in "$@"; do
+    setting=${setting#-D}
+    [ $current = yes ] && grep -qE "^${setting%%=*}:[A-Z]+=${setting#*=}\$" "$cache" || current=no
+  done
+  [ $current = no ] || return 0
+  if command -v ccache >/dev/null; then launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
+  (cd "$ROOT" && cmake --preset "$preset" "${fresh[@]}" "${launcher[@]}" "$@") >&2
+}
+
+# build FOLDER [TARGET...]: says nothing when there is nothing to do.
+build() {
+  local folder=$ROOT/$1 quiet=()
+  shift
+  if [ -e "$folder/.built" ]; then quiet=(--quiet); fi
+  ninja -C "$folder" -j "$(nproc)" "${quiet[@]}" "$@" >&2 && touch "$folder/.built"
+}

@@ -1,0 +1,430 @@
+// One dispatch or a few per graph node: bindings, push constants, group counts, barriers.
+#include "engine/schedule/lower.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "engine/base/checked.h"
+#include "engine/schedule/hazards.h"
+#include "shaders/shared/push.h"
+
+namespace pumice {
+namespace {
+
+using graph::kNone;
+using graph::ValueId;
+using graph::WeightId;
+
+enum Space : uint32_t { kScratch, kInt8, kPartials, kStep, kResult, kHostLogits, kFirstCache };
+
+template <class Push>
+std::vector<uint32_t> push_words(const Push& push) {
+  static_assert(sizeof(Push) % 4 == 0);
+  std::vector<uint32_t> words(sizeof(Push) / 4);
+  std::memcpy(words.data(), &push, sizeof(Push));
+  return words;
+}
+
+class Lowering {
+ public:
+  Lowering(const ModelPlan& plan, const StepShape& shape) : plan_(plan), shape_(shape) {}
+
+  Result<std::vector<Dispatch>> run() {
+    for (const graph::Node& node : plan_.graph.nodes) {
+      if (shape_.ending == Ending::None && is_per_output(node)) continue;
+      label_ = node.label;
+      PUMICE_TRY(std::visit([this](const auto& op) { return lower_op(op); }, node.op));
+    }
+    finish();
+    return std::move(list_);
+  }
+
+ private:
+  // ---- values
+
+  [[nodiscard]] bool is_per_output(const graph::Node& node) const {
+    const std::vector<ValueId> written = graph::outputs(node);
+    return !written.empty() && plan_.graph.values[written.front()].per_output;
+  }
+  [[nodiscard]] ValueId base_of(ValueId id) const {
+    const ValueId base = plan_.graph.values[id].base;
+    return base == kNone ? id : base;
+  }
+  [[nodiscard]] uint32_t row_of(ValueId id) const {
+    return plan_.graph.values[id].base == kNone ? 0 : plan_.graph.values[id].offset;
+  }
+  [[nodiscard]] uint32_t stride_of(ValueId id) const {
+    return plan_.placement.values[base_of(id)].stride;
+  }
+  [[nodiscard]] uint32_t width_of(ValueId id) const { return plan_.graph.values[id].width; }
+  [[nodiscard]] uint32_t columns_of(ValueId id) const {
+    return plan_.graph.values[id].per_output ? shape_.outputs : shape_.tokens;
+  }
+  /// The storage of a value (of its base for a view), all columns.
+  [[nodiscard]] BufferSlice slice(ValueId id) const {
+    const graph::ValuePlace& place = plan_.placement.values[base_of(id)];
+    return {plan_.scratch.buffer, place.offset, place.size};
+  }
+  [[nodiscard]] Access access(ValueId id, bool write) const {
+    const BufferSlice where = slice(id);
+    return {kScratch, where.offset, where.offset + where.bytes, base_of(id), row_of(id),
+            row_of(id) + width_of(id), write};
+  }
+  static Access whole(uint32_t space, bool write) { return {space, 0, UINT64_MAX, UINT32_MAX, 0, UINT32_MAX, write}; }
+
+  [[nodiscard]] BufferSlice vector_slice(WeightId id) const {
+    return id == kNone ? plan_.empty : plan_.find_vector({id})->slice;
+  }
+
+  // ---- emission
+
+  struct Call {
+    std::string kernel;
+    std::vector<uint32_t> constants;
+    std::vector<BufferSlice> bindings;
+    std::vector<uint32_t> push;
+    std::array<uint32_t, 3> groups{1, 1, 1};
+    std::vector<Access> accesses;
+    uint64_t weight_bytes = 0;
+  };
+
+  void emit(Call call, const char* part = "") {
+    Dispatch dispatch;
+    dispatch.kernel = std::move(call.kernel);
+    dispatch.constants = std::move(call.constants);
+    dispatch.bindings = std::move(call.bindings);
+    dispatch.push = std::move(call.push);
+    dispatch.groups = call.groups;
+    dispatch.barrier = hazards_.needs_barrier(call.accesses);
+    dispatch.label = label_ + part;
+    dispatch.weight_bytes = call.weight_bytes;
+    list_.push_back(std::move(dispatch));
+    for (const Access& access : call.accesses)
+      if (access.write && access.space == kScratch && access.base == quantised_) quantised_ = kNone;
+  }
+
+  [[nodiscard]] std::string texel(const char* kernel) const {
+    return std::string(kernel) + (plan_.policy.texel ? ".tex" : "");
+  }
+
+  // ---- ops
+
+  Result<void> lower_op(const graph::Embed& op) {
+    const DeviceMatrix& matrix = *plan_.find_matrix({op.weight}, false);
+    const uint32_t rows = plan_.graph.weights[op.weight].rows;
+    for (const MatrixPart& part : matrix.parts) {
+      const uint32_t first_row = part.first_tile * kTileRows;
+      shared::EmbedPush push{};
+      push.groups = matrix.groups;
+      push.first_row = first_row;
+      push.rows = std::min(rows - first_row, part.tiles * kTileRows);
+      push.y_stride = stride_of(op.out);
+      push.tokens_at = plan_.layout.tokens;
+      push.scale = op.scale;
+      emit({texel(("embed." + std::string(info(matrix.type).name)).c_str()), {},
+            {part.slice, plan_.step, slice(op.out)}, push_words(push),
+            {div_up(matrix.groups, 32u), shape_.tokens, 1},
+            {whole(kStep, false), access(op.out, true)}});
+    }
+    return {};
+  }
+
+  /// Whether every reader of a value is a matrix kernel that takes int8 activations.
+  [[nodiscard]] bool only_int8_readers(ValueId id) const {
+    if (!plan_.policy.q8) return false;
+    bool any = false;
+    for (const graph::Node& node : plan_.graph.nodes) {
+      const std::vector<ValueId> read = graph::inputs(node);
+      if (std::none_of(read.begin(), read.end(), [&](ValueId v) { return base_of(v) == id; }))
+        continue;
+      const auto* op = std::get_if<graph::MatMul>(&node.op);
+      if (op == nullptr || op->x != id || op->residual == id || !takes_int8(*op)) return false;
+      any = true;
+    }
+    return any;
+  }
+  [[nodiscard]] bool takes_int8(const graph::MatMul& op) const {
+    return plan_.policy.q8 &&
+           find_weight_layout(plan_.graph.weights[op.weights.front()].type)->has_int8_path;
+  }
+
+  shared::PreparePush prepare_push(ValueId x) const {
+    shared::PreparePush push{};
+    push.width = width_of(x);
+    push.x_stride = stride_of(x);
+    push.group = width_of(x);
+    push.groups32 = stride_of(x) / 32;
+    return push;
+  }
+  [[nodiscard]] uint32_t int8_mode() const { return plan_.policy.lane ? 2 : 1; }
+
+  Result<void> lower_op(const graph::RmsNorm& op) {
+    shared::PreparePush push = prepare_push(op.x);
+    push.group = op.group;
+    push.eps = op.eps;
+    push.y_stride = stride_of(op.out);
+    const bool int8 = op.group == width_of(op.x) && only_int8_readers(op.out);
+    Call call{texel("prepare"), {1, int8 ? int8_mode() : 0},
+              {slice(op.x), vector_slice(op.weight), slice(op.out), int8 ? plan_.q8_units : plan_.empty,
+               int8 ? plan_.q8_scales : plan_.empty},
+              push_words(push), {width_of(op.x) / op.group, columns_of(op.x), 1},
+              {access(op.x, false), int8 ? whole(kInt8, true) : access(op.out, true)}};
+    emit(std::move(call));
+    if (int8) quantised_ = op.out;
+    return {};
+  }
+
+  void quantise(ValueId x) {
+    if (quantised_ == x) return;
+    emit({texel("prepare"), {0, int8_mode()},
+          {slice(x), plan_.empty, plan_.empty, plan_.q8_units, plan_.q8_scales},
+          push_words(prepare_push(x)), {1, columns_of(x), 1},
+          {access(x, false), whole(kInt8, true)}},
+         " quantise");
+    quantised_ = x;
+  }
+
+  Result<void> lower_op(const graph::MatMul& op) {
+    const bool gate = op.gate != graph::Activation::None;
+    const bool experts = op.experts_by != kNone;
+    const DeviceMatrix& matrix = *plan_.find_matrix(op.weights, gate);
+    const uint32_t columns = columns_of(op.x) * (experts ? op.n_used : 1);
+    const MatrixKernel kernel = choose_matrix_kernel(
+        plan_.policy, {matrix.type, matrix.tiles, matrix.groups, columns, gate, experts});
+    if (kernel.x_format != XFormat::F32) quantise(op.x);
+
+    const uint32_t rows = gate ? plan_.graph.weights[op.weights.front()].rows
+                               : matrix_rows(op.weights);
+    for (const MatrixPart& part : matrix.parts) {
+      shared::MatPush push{};
+      push.groups = matrix.groups;
+      push.tiles = experts ? matrix.tiles : part.tiles;
+      push.first_row = part.first_tile * kTileRows / (gate ? 2 : 1);
+      push.rows = rows;
+      push.columns = columns;
+      push.x_stride = stride_of(op.x);
+      push.y_stride = stride_of(op.out);
+      push.y_at = row_of(op.out);
+      push.residual_stride = op.residual == kNone ? 0 : stride_of(op.residual);
+      push.expert_tiles = matrix.tiles;
+      push.n_used = std::max(op.n_used, 1u);
+      push.x_per_slot = op.x_per_slot ? 1 : 0;
+      push.route_stride = experts ? stride_of(op.experts_by) : 0;
+      push.x_slot_stride = matrix.columns;
+      push.y_slot_stride = rows;
+      emit(matrix_call(op, part, push, kernel, columns));
+    }
+    return {};
+  }
+
+  [[nodiscard]] uint32_t matrix_rows(const std::vector<WeightId>& weights) const {
+    uint32_t rows = 0;
+    for (const WeightId id : weights) rows += plan_.graph.weights[id].rows;
+    return rows;
+  }
+
+  Call matrix_call(const graph::MatMul& op, const MatrixPart& part, const shared::MatPush& push,
+                   const MatrixKernel& kernel, uint32_t columns) const {
+    const bool int8 = kernel.x_format != XFormat::F32;
+    const DeviceVector* bias = op.biases.empty() ? nullptr : plan_.find_vector(op.biases);
+    Call call;
+    call.kernel = kernel.module;
+    call.constants = {bias != nullptr ? 1u : 0u, op.residual != kNone ? 1u : 0u,
+                      uint32_t(op.gate), op.experts_by != kNone ? 1u : 0u};
+    if (!kernel.tiled) call.constants.insert(call.constants.end(), {kernel.cols, kernel.tiles});
+    call.bindings = {part.slice, int8 ? plan_.q8_units : slice(op.x), slice(op.out),
+                     bias != nullptr ? bias->slice : plan_.empty,
+                     op.residual != kNone ? slice(op.residual) : plan_.empty,
+                     op.experts_by != kNone ? slice(op.experts_by) : plan_.empty};
+    if (int8) call.bindings.push_back(plan_.q8_scales);
+    call.push = push_words(push);
+    call.groups = kernel.tiled ? std::array{div_up(push.tiles, 8u), div_up(columns, 64u), 1u}
+                               : std::array{div_up(push.tiles, kernel.tiles),
+                                            div_up(columns, kernel.cols), 1u};
+    call.accesses = {int8 ? whole(kInt8, false) : access(op.x, false), access(op.out, true)};
+    for (const ValueId id : {op.residual, op.experts_by})
+      if (id != kNone) call.accesses.push_back(access(id, false));
+    const uint64_t read = op.experts_by == kNone ? part.tiles : uint64_t{push.tiles} * op.n_used;
+    call.weight_bytes = read * (part.slice.bytes / part.tiles);
+    return call;
+  }
+
+  Result<void> lower_op(const graph::RopeStore& op) {
+    const graph::CacheLayer& layer = plan_.graph.layers[op.layer];
+    const CachePlan& cache = plan_.caches[op.layer];
+    const graph::RopeSpec* rope = op.rope == kNone ? nullptr : &plan_.graph.ropes[op.rope];
+    shared::RopePush push{};
+    push.q_stride = stride_of(op.q);
+    push.k_stride = stride_of(op.k);
+    push.v_stride = stride_of(op.v);
+    push.q_at = row_of(op.q);
+    push.k_at = row_of(op.k);
+    push.v_from = row_of(op.v);
+    push.q_out_stride = stride_of(op.q_out);
+    push.n_heads = op.n_heads;
+    push.kv_heads = layer.kv_heads;
+    push.head_k = layer.head_k;
+    push.head_v = layer.head_v;
+    push.n_rot = rope == nullptr ? 0 : rope->n_rot;
+    push.table_stride = push.n_rot / 2;
+    push.page_words = cache.page_words;
+    push.v_at = cache.v_at;
+    push.positions_at = plan_.layout.positions;
+    push.sequences_at = plan_.layout.sequences;
+    push.pages_at = plan_.layout.pages;
+    push.page_stride = plan_.layout.page_stride;
+    push.eps = op.norm_eps;
+    const uint32_t pairs = rope == nullptr ? 0 : rope->pairs == graph::RopePairs::Adjacent ? 1 : 2;
+    emit({"rope_store",
+          {plan_.policy.kv_f32 ? 1u : 0u, op.q_norm != kNone ? 1u : 0u, op.k_norm != kNone ? 1u : 0u, pairs},
+          {slice(op.q), slice(op.k), slice(op.v), slice(op.q_out), cache.slice,
+           rope == nullptr ? plan_.empty : plan_.ropes[op.rope], plan_.step,
+           vector_slice(op.q_norm), vector_slice(op.k_norm)},
+          push_words(push), {op.n_heads + 2 * layer.kv_heads, shape_.tokens, 1},
+          {access(op.q, false), access(op.k, false), access(op.v, false), access(op.q_out, true),
+           whole(kFirstCache + op.layer, true), whole(kStep, false)}});
+    return {};
+  }
+
+  Result<void> lower_op(const graph::Attention& op) {
+    const graph::CacheLayer& layer = plan_.graph.layers[op.layer];
+    const CachePlan& cache = plan_.caches[op.layer];
+    const bool split = plan_.policy.split_attention && shape_.tokens <= 8 && plan_.pages_per_sequence > 1;
+    shared::AttentionPush push{};
+    push.q_stride = stride_of(op.q);
+    push.out_stride = stride_of(op.out);
+    push.n_heads = op.n_heads;
+    push.group = op.n_heads / layer.kv_heads;
+    push.head_k = layer.head_k;
+    push.head_v = layer.head_v;
+    push.page_words = cache.page_words;
+    push.v_at = cache.v_at;
+    push.positions_at = plan_.layout.positions;
+    push.sequences_at = plan_.layout.sequences;
+    push.pages_at = plan_.layout.pages;
+    push.page_stride = plan_.layout.page_stride;
+    push.window = layer.window;
+    push.splits = plan_.pages_per_sequence;
+    push.scale = op.scale;
+    push.softcap = op.softcap;
+    std::vector<uint32_t> constants{plan_.policy.kv_f32 ? 1u : 0u, layer.head_k, layer.head_v};
+    if (!plan_.policy.lane) constants.push_back(split ? 1 : 0);
+    emit({plan_.policy.lane ? "attention_lane.tex" : "attention_wide", constants,
+          {slice(op.q), cache.slice, split ? plan_.partials : slice(op.out), plan_.step},
+          push_words(push), {op.n_heads, shape_.tokens, split ? plan_.pages_per_sequence : 1},
+          {access(op.q, false), split ? whole(kPartials, true) : access(op.out, true),
+           whole(kFirstCache + op.layer, false), whole(kStep, false)}});
+    if (split)
+      emit({"attention_merge", {}, {plan_.partials, slice(op.out), plan_.step}, push_words(push),
+            {op.n_heads, shape_.tokens, 1},
+            {whole(kPartials, false), access(op.out, true), whole(kStep, false)}},
+           " merge");
+    return {};
+  }
+
+  // ---- element-wise ops
+
+  Result<void> columns(uint32_t op, ValueId a, ValueId b, ValueId out, float scale = 1.0f,
+                       uint32_t at = 0) {
+    shared::ColumnPush push{};
+    push.width = width_of(out);
+    push.a_stride = stride_of(a);
+    push.b_stride = b == kNone ? 0 : stride_of(b);
+    push.y_stride = stride_of(out);
+    push.a_at = row_of(a);
+    push.b_at = b == kNone ? 0 : row_of(b);
+    push.scale = scale;
+    push.at = at;
+    std::vector<Access> accesses{access(a, false), access(out, true), whole(kStep, false)};
+    if (b != kNone) accesses.push_back(access(b, false));
+    emit({"columns", {op}, {slice(a), b == kNone ? plan_.empty : slice(b), slice(out), plan_.step},
+          push_words(push), {div_up(push.width, 64u), columns_of(out), 1}, accesses});
+    return {};
+  }
+  Result<void> lower_op(const graph::Glu& op) {
+    return columns(op.activation == graph::Activation::Silu ? 1 : 2, op.gate, op.up, op.out);
+  }
+  Result<void> lower_op(const graph::Add& op) { return columns(0, op.a, op.b, op.out); }
+  Result<void> lower_op(const graph::Softcap& op) { return columns(3, op.x, kNone, op.out, op.cap); }
+  Result<void> lower_op(const graph::SelectOutputs& op) {
+    return columns(4, op.x, kNone, op.out, 1.0f, plan_.layout.outputs);
+  }
+
+  Result<void> lower_op(const graph::Route& op) {
+    shared::RoutePush push{op.n_experts, op.n_used, stride_of(op.logits), stride_of(op.out),
+                           op.normalise ? 1u : 0u, op.scale};
+    emit({"route", {}, {slice(op.logits), slice(op.out)}, push_words(push),
+          {columns_of(op.logits), 1, 1}, {access(op.logits, false), access(op.out, true)}});
+    return {};
+  }
+
+  Result<void> lower_op(const graph::Combine& op) {
+    const bool residual = op.residual != kNone;
+    shared::CombinePush push{width_of(op.out), op.n_used, stride_of(op.x), stride_of(op.route),
+                             residual ? stride_of(op.residual) : 0, stride_of(op.out)};
+    std::vector<Access> accesses{access(op.x, false), access(op.route, false), access(op.out, true)};
+    if (residual) accesses.push_back(access(op.residual, false));
+    emit({"combine", {residual ? 1u : 0u},
+          {slice(op.x), slice(op.route), residual ? slice(op.residual) : plan_.empty, slice(op.out)},
+          push_words(push), {div_up(push.width, 64u), columns_of(op.out), 1}, accesses});
+    return {};
+  }
+
+  // ---- the end of a step
+
+  void finish() {
+    if (shape_.ending == Ending::None) return;
+    const ValueId logits = plan_.graph.logits;
+    shared::SamplePush push{};
+    push.n_vocab = plan_.graph.n_vocab;
+    push.logits_stride = stride_of(logits);
+    push.settings_at = plan_.layout.settings;
+    push.history_at = plan_.layout.history;
+    push.history_stride = PUMICE_HISTORY;
+    push.tokens_at = plan_.layout.tokens;
+    push.positions_at = plan_.layout.positions;
+    push.bias_words = plan_.graph.n_vocab;
+    push.advance = shape_.advance ? 1 : 0;
+    label_ = "check logits";
+    emit({texel("check_logits"), {}, {slice(logits), plan_.result}, push_words(push),
+          {shape_.outputs, 1, 1}, {access(logits, false), whole(kResult, true)}});
+    if (shape_.ending == Ending::Sample) {
+      label_ = "sample";
+      emit({texel("sample"), {}, {slice(logits), plan_.result, plan_.step, plan_.logit_bias},
+            push_words(push), {shape_.outputs, 1, 1},
+            {access(logits, false), whole(kResult, true), whole(kStep, true)}});
+      return;
+    }
+    label_ = "copy logits";
+    shared::ColumnPush copy{};
+    copy.width = width_of(logits);
+    copy.a_stride = copy.y_stride = stride_of(logits);
+    emit({"columns", {5}, {slice(logits), plan_.empty, plan_.logits_host, plan_.step},
+          push_words(copy), {div_up(copy.width, 64u), shape_.outputs, 1},
+          {access(logits, false), whole(kHostLogits, true)}});
+  }
+
+  const ModelPlan& plan_;
+  StepShape shape_;
+  std::vector<Dispatch> list_;
+  HazardTracker hazards_;
+  std::string label_;
+  ValueId quantised_ = kNone;  ///< the value whose int8 form is in the work area
+};
+
+}  // namespace
+
+Result<std::vector<Dispatch>> lower(const ModelPlan& plan, const StepShape& shape) {
+  if (shape.tokens == 0 || shape.tokens > plan.max_columns || !std::has_single_bit(shape.tokens))
+    return fail(ErrorCode::BadArgument, "a step of {} columns; the plan has {}", shape.tokens,
+                plan.max_columns);
+  if (shape.ending != Ending::None && shape.outputs > plan.max_output_columns)
+    return fail(ErrorCode::BadArgument, "{} logits rows; the plan has {}", shape.outputs,
+                plan.max_output_columns);
+  return Lowering(plan, shape).run();
+}
+
+}  // namespace pumice

@@ -1,0 +1,280 @@
+// Lays out a model's buffers: matrices into arenas, vectors, cache pages, scratch, step words.
+#include "engine/schedule/model_plan.h"
+
+#include <algorithm>
+
+#include "engine/base/checked.h"
+#include "shaders/shared/push.h"
+
+namespace pumice {
+namespace {
+
+using graph::kNone;
+using graph::WeightId;
+
+// Fills buffers[] one after another; slices never straddle two.
+class ArenaAllocator {
+ public:
+  ArenaAllocator(std::vector<BufferPlan>& buffers, std::string name, uint64_t arena_bytes,
+                 uint32_t alignment)
+      : buffers_(buffers), name_(std::move(name)), arena_bytes_(arena_bytes), alignment_(alignment) {}
+
+  BufferSlice take(uint64_t bytes) {
+    if (current_ == kNoBuffer || buffers_[current_].bytes + bytes > arena_bytes_) open();
+    BufferPlan& buffer = buffers_[current_];
+    const BufferSlice slice{current_, buffer.bytes, bytes};
+    buffer.bytes += align_up<uint64_t>(bytes, alignment_);
+    total_ += align_up<uint64_t>(bytes, alignment_);
+    return slice;
+  }
+  [[nodiscard]] uint64_t total() const { return total_; }
+
+ private:
+  void open() {
+    current_ = uint32_t(buffers_.size());
+    buffers_.push_back({name_, 0, BufferDomain::Device});
+  }
+  std::vector<BufferPlan>& buffers_;
+  std::string name_;
+  uint64_t arena_bytes_;
+  uint32_t alignment_;
+  BufferId current_ = kNoBuffer;
+  uint64_t total_ = 0;
+};
+
+Result<void> add_matrix(ModelPlan& plan, ArenaAllocator& arena, const std::vector<WeightId>& weights,
+                        bool interleaved) {
+  if (plan.find_matrix(weights, interleaved) != nullptr) return {};
+  const graph::Weight& first = plan.graph.weights[weights.front()];
+  const WeightLayout* layout = find_weight_layout(first.type);
+  if (layout == nullptr)
+    return fail(ErrorCode::Unsupported, "tensor {} has type {}; there is no device codec for it",
+                first.tensor, info(first.type).name);
+  DeviceMatrix matrix;
+  matrix.weights = weights;
+  matrix.interleaved = interleaved;
+  matrix.type = first.type;
+  matrix.columns = first.columns;
+  matrix.groups = row_groups(*layout, first.columns);
+  matrix.experts = first.experts;
+  for (const WeightId id : weights) matrix.tiles += div_up(plan.graph.weights[id].rows, kTileRows);
+  const uint64_t row_bytes = tile_row_bytes(*layout, matrix.groups);
+  const uint64_t all_tiles = uint64_t{matrix.tiles} * matrix.experts;
+  matrix.bytes = row_bytes * all_tiles;
+  uint64_t per_part = plan.policy.matrix_binding_bytes / row_bytes;
+  if (interleaved || matrix.experts == 1) per_part = per_part / 2 * 2;
+  if (per_part == 0 || (matrix.experts > 1 && per_part < all_tiles))
+    return fail(ErrorCode::Unsupported,
+                "tensor {}: {} bytes do not fit a binding of {} bytes on this device",
+                first.tensor, matrix.bytes, plan.policy.matrix_binding_bytes);
+  for (uint64_t tile = 0; tile < all_tiles; tile += per_part) {
+    const uint64_t tiles = std::min(per_part, all_tiles - tile);
+    matrix.parts.push_back({uint32_t(tile), uint32_t(tiles), arena.take(tiles * row_bytes)});
+  }
+  plan.matrices.push_back(std::move(matrix));
+  return {};
+}
+
+void add_vector(ModelPlan& plan, ArenaAllocator& arena, std::vector<WeightId> weights,
+                std::vector<uint32_t> lengths, bool interleaved, uint32_t experts) {
+  if (plan.find_vector(weights) != nullptr) return;
+  uint64_t elements = 0;
+  for (const uint32_t length : lengths) elements += align_up(length, interleaved ? 8u : 1u);
+  DeviceVector vector{std::move(weights), std::move(lengths), interleaved, experts, {}};
+  vector.slice = arena.take(align_up<uint64_t>(elements * experts, 64) * 4);
+  plan.vectors.push_back(std::move(vector));
+}
+
+Result<void> add_node_weights(ModelPlan& plan, const graph::Node& node, ArenaAllocator& matrices,
+                              ArenaAllocator& vectors) {
+  const auto length = [&](WeightId id) { return plan.graph.weights[id].columns; };
+  if (const auto* op = std::get_if<graph::Embed>(&node.op))
+    return add_matrix(plan, matrices, {op->weight}, false);
+  if (const auto* op = std::get_if<graph::RmsNorm>(&node.op))
+    add_vector(plan, vectors, {op->weight}, {length(op->weight)}, false, 1);
+  if (const auto* op = std::get_if<graph::RopeStore>(&node.op)) {
+    for (const WeightId id : {op->q_norm, op->k_norm})
+      if (id != kNone) add_vector(plan, vectors, {id}, {length(id)}, false, 1);
+  }
+  if (const auto* op = std::get_if<graph::MatMul>(&node.op)) {
+    const bool gate = op->gate != graph::Activation::None;
+    PUMICE_TRY(add_matrix(plan, matrices, op->weights, gate));
+    if (!op->biases.empty()) {
+      std::vector<uint32_t> lengths;
+      for (const WeightId id : op->weights) lengths.push_back(plan.graph.weights[id].rows);
+      add_vector(plan, vectors, op->biases, lengths, gate,
+                 plan.graph.weights[op->weights.front()].experts);
+    }
+  }
+  return {};
+}
+
+void plan_caches(ModelPlan& plan) {
+  const uint32_t element_bytes = plan.policy.kv_f32 ? 4 : 2;
+  for (const graph::CacheLayer& layer : plan.graph.layers) {
+    CachePlan cache;
+    const uint32_t k_bytes = layer.kv_heads * layer.head_k * PUMICE_PAGE * element_bytes;
+    const uint32_t v_bytes = layer.kv_heads * layer.head_v * PUMICE_PAGE * element_bytes;
+    cache.v_at = k_bytes / 4;
+    cache.page_words = (k_bytes + v_bytes) / 4;
+    const uint64_t bytes = uint64_t{cache.page_words} * 4 * (plan.pages + 1);
+    cache.slice = {uint32_t(plan.buffers.size()), 0, bytes};
+    plan.buffers.push_back({"cache", bytes, BufferDomain::Device});
+    plan.memory.cache += bytes;
+    plan.caches.push_back(cache);
+  }
+}
+
+void plan_step(ModelPlan& plan) {
+  StepLayout& layout = plan.layout;
+  uint32_t at = 0;
+  const auto take = [&at](uint32_t words) { return std::exchange(at, at + align_up(words, 4u)); };
+  layout.tokens = take(plan.max_columns);
+  layout.positions = take(plan.max_columns);
+  layout.sequences = take(plan.max_columns);
+  layout.outputs = take(plan.max_output_columns);
+  layout.page_stride = plan.pages_per_sequence;
+  layout.pages = take((plan.options.max_sequences + 1) * plan.pages_per_sequence);
+  const uint32_t sampled = std::max(plan.options.max_sequences, 8u);
+  layout.settings = take(sampled * PUMICE_SETTINGS_WORDS);
+  layout.history = take(sampled * PUMICE_HISTORY);
+  layout.words = at;
+}
+
+BufferSlice own_buffer(ModelPlan& plan, const char* name, uint64_t bytes, BufferDomain domain) {
+  plan.buffers.push_back({name, bytes, domain});
+  return {uint32_t(plan.buffers.size() - 1), 0, bytes};
+}
+
+// Widest column that a matrix kernel reads as int8, and what attention leaves for its merge.
+void plan_work_areas(ModelPlan& plan) {
+  uint64_t blocks = 0, partial_words = 0;
+  for (const graph::Node& node : plan.graph.nodes) {
+    if (const auto* op = std::get_if<graph::MatMul>(&node.op)) {
+      const graph::ValuePlace& place = plan.placement.values[op->x];
+      const uint32_t columns =
+          plan.graph.values[op->x].per_output ? plan.max_output_columns : plan.max_columns;
+      blocks = std::max<uint64_t>(blocks, uint64_t{place.stride} / 32 * columns);
+    }
+    if (const auto* op = std::get_if<graph::Attention>(&node.op)) {
+      const uint64_t columns = std::min(plan.max_columns, 8u);
+      partial_words = std::max<uint64_t>(partial_words,
+                                         columns * op->n_heads * plan.pages_per_sequence *
+                                             (plan.graph.layers[op->layer].head_v + 2));
+    }
+  }
+  if (plan.policy.q8) {
+    const uint32_t unit_bytes = plan.policy.lane ? 64 : 32;
+    plan.q8_units = own_buffer(plan, "int8 activations", blocks * unit_bytes, BufferDomain::Device);
+    plan.q8_scales = own_buffer(plan, "activation scales", blocks * 16, BufferDomain::Device);
+    plan.memory.scratch += plan.q8_units.bytes + plan.q8_scales.bytes;
+  }
+  if (plan.policy.split_attention && plan.pages_per_sequence > 1) {
+    plan.partials = own_buffer(plan, "attention partials", partial_words * 4, BufferDomain::Device);
+    plan.memory.scratch += plan.partials.bytes;
+  }
+}
+
+void plan_tables(ModelPlan& plan) {
+  for (const graph::RopeSpec& rope : plan.graph.ropes) {
+    const uint64_t bytes = uint64_t{rope.n_rot} * 4 * plan.options.context;
+    plan.ropes.push_back(own_buffer(plan, "rope table", bytes, BufferDomain::Device));
+    plan.memory.tables += bytes;
+  }
+}
+
+Result<void> check_options(const graph::Graph& graph, RunOptions& options) {
+  if (options.context == 0) options.context = std::min(graph.context_length, 4096u);
+  if (options.max_chunk == 0 || options.max_sequences == 0)
+    return fail(ErrorCode::BadArgument, "chunk and sequence counts must be at least 1");
+  // Rope positions past the model's own range are not an error, only worse text: the caller warns.
+  if (options.context > 1u << 20)
+    return fail(ErrorCode::BadArgument, "context of {} tokens; the most is 1048576",
+                options.context);
+  options.max_chunk = std::min({options.max_chunk, options.context, 4096u});
+  return {};
+}
+
+// Columns that kernels may touch for up to n: powers of two, and 8 from 5 on.
+uint32_t padded_columns(uint32_t n) {
+  uint32_t columns = 1;
+  while (columns < n) columns *= 2;
+  return columns;
+}
+
+}  // namespace
+
+const DeviceMatrix* ModelPlan::find_matrix(const std::vector<WeightId>& weights,
+                                           bool interleaved) const {
+  const auto found = std::find_if(matrices.begin(), matrices.end(), [&](const DeviceMatrix& m) {
+    return m.weights == weights && m.interleaved == interleaved;
+  });
+  return found == matrices.end() ? nullptr : &*found;
+}
+
+const DeviceVector* ModelPlan::find_vector(const std::vector<WeightId>& weights) const {
+  const auto found = std::find_if(vectors.begin(), vectors.end(),
+                                  [&](const DeviceVector& v) { return v.weights == weights; });
+  return found == vectors.end() ? nullptr : &*found;
+}
+
+Result<ModelPlan> plan_model(graph::Graph graph, const Capabilities& caps, RunOptions options) {
+  PUMICE_TRY(check_options(graph, options));
+  ModelPlan plan;
+  plan.graph = std::move(graph);
+  plan.options = options;
+  plan.policy = choose_policy(caps, options);
+  plan.max_columns = std::max(padded_columns(options.max_chunk), 8u);
+  plan.max_output_columns = padded_columns(std::max(options.max_outputs, options.max_sequences));
+  if (plan.max_output_columns > 4) plan.max_output_columns = std::max(plan.max_output_columns, 8u);
+  plan.pages_per_sequence = div_up(options.context, PUMICE_PAGE);
+  plan.pages = plan.pages_per_sequence * options.max_sequences;
+
+  ArenaAllocator matrices(plan.buffers, "weights", plan.policy.arena_bytes, plan.policy.alignment);
+  ArenaAllocator vectors(plan.buffers, "vectors", plan.policy.arena_bytes, plan.policy.alignment);
+  for (const graph::Node& node : plan.graph.nodes)
+    PUMICE_TRY(add_node_weights(plan, node, matrices, vectors));
+  plan.logit_bias = vectors.take(align_up<uint64_t>(uint64_t{plan.graph.n_vocab} * 4, 256));
+  plan.empty = vectors.take(256);
+  plan.memory.weights = matrices.total();
+  plan.memory.vectors = vectors.total();
+
+  PUMICE_TRY_ASSIGN(plan.placement, graph::place_values(plan.graph, plan.max_columns,
+                                                        plan.max_output_columns));
+  plan.scratch = own_buffer(plan, "scratch", plan.placement.total, BufferDomain::Device);
+  plan.memory.scratch = plan.scratch.bytes;
+  plan_work_areas(plan);
+  plan_caches(plan);
+  plan_tables(plan);
+  plan_step(plan);
+  plan.step = own_buffer(plan, "step", uint64_t{plan.layout.words} * 4, BufferDomain::Upload);
+  const uint64_t logits_bytes =
+      uint64_t{graph::column_stride(plan.graph.n_vocab)} * 4 * plan.max_output_columns;
+  plan.result = own_buffer(plan, "result", 4096 + plan.max_output_columns * PUMICE_RESULT_WORDS * 4,
+                           BufferDomain::Readback);
+  plan.logits_host = own_buffer(plan, "logits", logits_bytes, BufferDomain::Readback);
+  plan.memory.step = plan.step.bytes + plan.result.bytes + plan.logits_host.bytes;
+  return plan;
+}
+
+TileSource tile_source(const ModelPlan& plan, const DeviceMatrix& matrix, uint32_t tile) {
+  TileSource source{};
+  source.expert = tile / matrix.tiles;
+  uint32_t local = tile % matrix.tiles;
+  if (matrix.interleaved) {
+    source.weight = matrix.weights[local % 2];
+    local /= 2;
+  } else {
+    for (const WeightId id : matrix.weights) {
+      source.weight = id;
+      const uint32_t tiles = div_up(plan.graph.weights[id].rows, kTileRows);
+      if (local < tiles) break;
+      local -= tiles;
+    }
+  }
+  source.first_row = local * kTileRows;
+  source.rows = std::min(kTileRows, plan.graph.weights[source.weight].rows - source.first_row);
+  return source;
+}
+
+}  // namespace pumice

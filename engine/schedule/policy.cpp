@@ -1,0 +1,82 @@
+// The kernel table's choices, from a capability snapshot alone.
+#include "engine/schedule/policy.h"
+
+#include <algorithm>
+
+namespace pumice {
+namespace {
+
+// Columns per workgroup for a number of columns: a power of two, at most 8.
+uint32_t columns_per_group(uint32_t columns) {
+  if (columns >= 5) return 8;
+  return columns >= 3 ? 4 : columns;
+}
+
+std::string type_name(QuantType type) { return std::string(info(type).name); }
+
+MatrixKernel lane_kernel(const Policy& policy, const MatrixShape& shape, bool q8) {
+  MatrixKernel kernel;
+  kernel.module = "matvec_lane." + type_name(shape.type) + (q8 ? ".q8" : ".f32");
+  kernel.x_format = q8 ? XFormat::Pairs : XFormat::F32;
+  kernel.cols = shape.experts ? 1 : columns_per_group(shape.columns);
+  kernel.tiles = shape.gate || kernel.cols > 1 ? 2 : 1;
+  (void)policy;
+  return kernel;
+}
+
+MatrixKernel wide_kernel(const Policy& policy, const MatrixShape& shape, bool q8) {
+  MatrixKernel kernel;
+  const char* suffix = !q8 ? ".f32" : policy.dot8 ? ".dot8" : ".q8";
+  kernel.module = "matvec_wide." + type_name(shape.type) + suffix;
+  kernel.x_format = q8 ? XFormat::Packed : XFormat::F32;
+  kernel.cols = shape.experts ? 1 : columns_per_group(shape.columns);
+  kernel.tiles = shape.gate ? 2 : 1;
+  return kernel;
+}
+
+}  // namespace
+
+Policy choose_policy(const Capabilities& caps, const RunOptions& options) {
+  Policy policy;
+  policy.lane = caps.is_cpu && caps.subgroup_size == 8 && caps.subgroup_shuffle &&
+                caps.max_texel_elements >= (1u << 26);
+  policy.texel = policy.lane;
+  policy.dot8 = caps.dot8 && !policy.lane;
+  // Measured default: int8 activations pay on the lane kernels and where the device has the dot.
+  policy.q8 = options.activations == ActivationType::Q8 ||
+              (options.activations == ActivationType::Auto && (policy.lane || policy.dot8));
+  policy.tiled = !policy.lane && !options.deterministic && !policy.q8;
+  policy.kv_f32 = options.cache == CacheType::F32;
+  policy.split_attention = !caps.is_cpu;
+  policy.alignment = std::max({caps.storage_alignment, caps.texel_alignment, 256u});
+  constexpr uint64_t kArena = uint64_t{1} << 30;
+  policy.arena_bytes = std::min(caps.max_allocation == 0 ? kArena : caps.max_allocation, kArena);
+  policy.matrix_binding_bytes =
+      policy.lane ? std::min<uint64_t>(caps.max_texel_elements * kUnitBytes, policy.arena_bytes)
+                  : std::min(caps.max_storage_range, policy.arena_bytes);
+  return policy;
+}
+
+std::string describe(const Policy& policy) {
+  std::string text = policy.lane ? "row-per-lane kernels" : "workgroup kernels";
+  if (policy.tiled) text += " with tiled prompts";
+  text += policy.q8 ? (policy.dot8 ? ", int8 activations (dot product)" : ", int8 activations")
+                    : ", f32 activations";
+  text += policy.kv_f32 ? ", f32 cache" : ", f16 cache";
+  return text;
+}
+
+MatrixKernel choose_matrix_kernel(const Policy& policy, const MatrixShape& shape) {
+  const WeightLayout* layout = find_weight_layout(shape.type);
+  const bool q8 = policy.q8 && layout->has_int8_path;
+  if (policy.lane) return lane_kernel(policy, shape, q8);
+  if (policy.tiled && !shape.experts && shape.columns >= 16) {
+    MatrixKernel kernel;
+    kernel.module = "matmul_tile." + type_name(shape.type) + ".f32";
+    kernel.tiled = true;
+    return kernel;
+  }
+  return wide_kernel(policy, shape, q8);
+}
+
+}  // namespace pumice

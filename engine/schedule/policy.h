@@ -1,0 +1,64 @@
+// Which kernel runs an op on a device: the kernel table and pure functions over it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "engine/base/result.h"
+#include "engine/schedule/capabilities.h"
+#include "engine/schedule/weight_layout.h"
+
+namespace pumice {
+
+enum class ActivationType : uint8_t { Auto, F32, Q8 };
+enum class CacheType : uint8_t { F16, F32 };
+
+/// What a session asks for; everything has a default that fits a chat.
+struct RunOptions {
+  uint32_t context = 0;        ///< positions per sequence; 0 = the model's, at most 4096
+  uint32_t max_chunk = 512;    ///< tokens per step
+  uint32_t max_outputs = 1;    ///< logits rows kept per step
+  uint32_t max_sequences = 1;  ///< sequences that can be stepped together
+  ActivationType activations = ActivationType::Auto;
+  CacheType cache = CacheType::F16;
+  bool deterministic = false;  ///< bits independent of chunking and neighbours
+};
+
+/// The int8 form that a matrix kernel reads.
+enum class XFormat : uint8_t { F32 = 0, Packed = 1, Pairs = 2 };
+
+/// Everything the scheduler decides once per device and options.
+struct Policy {
+  bool lane = false;         ///< row-per-lane kernels with texel loads (software drivers)
+  bool texel = false;        ///< read activations and cache through texel buffers
+  bool q8 = false;           ///< int8 activations where the codec has an integer path
+  bool dot8 = false;         ///< integer dot product instruction
+  bool tiled = false;        ///< shared-memory tiles for prompts
+  bool kv_f32 = false;
+  bool split_attention = false;  ///< one workgroup per page, then a merge (decode on GPUs)
+  uint64_t matrix_binding_bytes = 0;  ///< largest weight binding
+  uint32_t alignment = 256;           ///< of slices, bytes
+  uint64_t arena_bytes = 0;           ///< largest buffer
+};
+
+[[nodiscard]] Policy choose_policy(const Capabilities& caps, const RunOptions& options);
+
+/// One line for reports: "lane kernels, int8 activations, f16 cache".
+[[nodiscard]] std::string describe(const Policy& policy);
+
+struct MatrixShape {
+  QuantType type;
+  uint32_t tiles = 0, groups = 0, columns = 0;
+  bool gate = false, experts = false;
+};
+
+struct MatrixKernel {
+  std::string module;
+  XFormat x_format = XFormat::F32;
+  uint32_t cols = 1, tiles = 1;       ///< specialization: columns and tiles per workgroup
+  bool tiled = false;                 ///< fixed 64 x 64 tile instead
+};
+
+[[nodiscard]] MatrixKernel choose_matrix_kernel(const Policy& policy, const MatrixShape& shape);
+
+}  // namespace pumice

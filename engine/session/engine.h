@@ -1,0 +1,138 @@
+// A model on a device: loaded once, then stepped. Owns the device, the plan, all buffers and the
+// recorded commands; knows sequences only as rows of a page table. Text is session.h's business.
+#pragma once
+
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/base/result.h"
+#include "engine/model/architectures.h"
+#include "engine/schedule/lower.h"
+#include "engine/session/weight_upload.h"
+#include "engine/text/tokenizer.h"
+#include "engine/vk/device.h"
+
+namespace pumice {
+
+/// How a token is picked; the defaults are the greedy choice.
+struct SamplingOptions {
+  float temperature = 0.0f;     ///< 0 = greedy
+  uint32_t top_k = 0;           ///< 0 = off
+  float top_p = 1.0f;           ///< 1 = off
+  float min_p = 0.0f;           ///< 0 = off
+  float repeat_penalty = 1.0f;  ///< 1 = off
+  uint32_t repeat_last = 64;    ///< tokens that the penalty looks back on, at most 64
+  uint64_t seed = 0;
+};
+
+struct LoadOptions {
+  std::string model;  ///< path of a GGUF file (any part of a split one)
+  RunOptions run;
+  vk::DeviceOptions device;
+  LoadProgress progress;
+};
+
+/// One column of a step: a token appended to a sequence.
+struct StepToken {
+  uint32_t sequence = 0;
+  int32_t token = 0;
+};
+
+struct Sampled {
+  int32_t token = -1;
+  uint32_t logits_hash = 0;
+};
+
+struct LoadTimes {
+  double open_ms = 0, device_ms = 0, upload_ms = 0, pipelines_ms = 0, total_ms = 0;
+};
+
+class Engine {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<Engine>> load(const LoadOptions& options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  [[nodiscard]] const ModelPlan& plan() const { return plan_; }
+  [[nodiscard]] const model::Config& config() const { return config_; }
+  [[nodiscard]] const Tokenizer& tokenizer() const { return *tokenizer_; }
+  [[nodiscard]] const GgufFile& file() const { return *file_; }
+  [[nodiscard]] vk::Device& device() { return *device_; }
+  [[nodiscard]] const LoadTimes& load_times() const { return load_times_; }
+  /// Weight bytes that one decode step reads (embedding table excluded).
+  [[nodiscard]] uint64_t weight_bytes_per_step() const { return weight_bytes_per_step_; }
+  [[nodiscard]] uint32_t dispatches_per_step() const { return dispatches_per_step_; }
+
+  /// Tokens of a sequence that are in the cache.
+  [[nodiscard]] uint32_t length(uint32_t sequence) const { return sequences_[sequence].length; }
+  /// Forgets all tokens from position `length` on.
+  void rewind(uint32_t sequence, uint32_t length);
+  void set_sampling(uint32_t sequence, const SamplingOptions& options);
+  /// Tokens that the repetition penalty sees, oldest first; a prompt's tail, usually.
+  void set_history(uint32_t sequence, std::span<const int32_t> tokens);
+
+  /// Appends tokens without asking for logits.
+  [[nodiscard]] Result<void> append(uint32_t sequence, std::span<const int32_t> tokens);
+  /// Appends tokens (at least one) and samples the next.
+  [[nodiscard]] Result<Sampled> append_and_sample(uint32_t sequence,
+                                                  std::span<const int32_t> tokens);
+  /// One token each for several sequences, stepped together; samples one each.
+  [[nodiscard]] Result<std::vector<Sampled>> step(std::span<const StepToken> tokens);
+  /// Appends tokens and returns the logits row after each: n_vocab floats per token.
+  [[nodiscard]] Result<std::vector<float>> logits(uint32_t sequence,
+                                                  std::span<const int32_t> tokens);
+
+  /// Microseconds the host spent outside waits in the last step.
+  [[nodiscard]] double last_host_us() const { return last_host_us_; }
+  /// Device time per label of the last step with `tokens` columns (DeviceOptions::timestamps).
+  [[nodiscard]] Result<std::vector<vk::Timing>> timings(const StepShape& shape);
+
+ private:
+  struct Sequence {
+    uint32_t length = 0;
+    std::vector<uint32_t> pages;
+    SamplingOptions sampling;
+    uint32_t draws = 0;
+    std::vector<int32_t> history;  ///< newest last, at most PUMICE_HISTORY
+  };
+  using ShapeKey = std::array<uint32_t, 4>;
+
+  Engine() = default;
+  [[nodiscard]] Result<void> open_model(const LoadOptions& options);
+  [[nodiscard]] Result<void> allocate();
+  [[nodiscard]] Result<void> warm_up();
+  [[nodiscard]] std::vector<Dispatch> bind(std::vector<Dispatch> list) const;
+  [[nodiscard]] Result<vk::CommandId> command(const StepShape& shape);
+  [[nodiscard]] Result<void> check_tokens(std::span<const StepToken> tokens) const;
+  [[nodiscard]] Result<void> extend(uint32_t sequence, uint32_t length);
+  void write_columns(std::span<const StepToken> tokens, uint32_t columns);
+  void write_sampling(uint32_t column, const Sequence& sequence);
+  [[nodiscard]] Result<void> run(std::span<const StepToken> tokens, std::span<const uint32_t> outputs,
+                                 Ending ending);
+  [[nodiscard]] Result<Sampled> take_result(uint32_t column, bool sampled);
+  [[nodiscard]] uint32_t next_chunk(size_t remaining) const;
+
+  std::shared_ptr<const GgufFile> file_;
+  std::optional<Tokenizer> tokenizer_;
+  model::Config config_;
+  ModelPlan plan_;
+  std::unique_ptr<vk::Device> device_;
+  PlannedBuffers buffers_;
+  std::map<ShapeKey, vk::CommandId> commands_;
+  std::vector<Sequence> sequences_;
+  std::vector<uint32_t> free_pages_;
+  std::vector<uint32_t> submissions_;  ///< per output column: results seen so far
+  std::span<uint32_t> step_words_;
+  LoadTimes load_times_;
+  uint64_t weight_bytes_per_step_ = 0;
+  uint32_t dispatches_per_step_ = 0;
+  double last_host_us_ = 0;
+};
+
+}  // namespace pumice

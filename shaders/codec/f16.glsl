@@ -1,0 +1,15 @@
+// F16: 32 weights are 4 units of 8.
+#define CODEC_BLOCK 32
+#define CODEC_UNITS 32
+#define CODEC_SPAN 1
+#define CODEC_GROUP 32
+#include "lib/codec_float.glsl"
+Q32 load32(uint tile, uint r, uint g) {
+  Q32 w;
+  UNROLL for (uint i = 0; i < 4; ++i) {
+    uvec4 u = fetch_unit(tile + 8 * i + r);
+    w.v[2 * i] = vec4(unpackHalf2x16(u.x), unpackHalf2x16(u.y));
+    w.v[2 * i + 1] = vec4(unpackHalf2x16(u.z), unpackHalf2x16(u.w));
+  }
+  return w;
+}

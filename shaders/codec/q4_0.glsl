@@ -1,0 +1,16 @@
+// Q4_0: d * (q - 8), 32 weights a block. Planes: nibbles (8 units), d (1 unit).
+#define CODEC_BLOCK 32
+#define CODEC_UNITS 9
+#define CODEC_SPAN 1
+#define CODEC_GROUP 32
+#define CODEC_QMAX 15
+#include "lib/codec_int.glsl"
+struct Head {
+  float d;
+};
+Head load_head(uint tile, uint r) { return Head(fetch_half(tile + 8, r)); }
+Q32 load32(uint tile, uint r, uint g) {
+  uvec4 u = fetch_unit(tile + r);
+  return Q32(u & 0x0F0F0F0Fu, (u >> 4) & 0x0F0F0F0Fu);
+}
+vec2 affine(Head h, uint g, uint side) { return vec2(h.d, -8.0 * h.d); }

@@ -1,0 +1,168 @@
+// Matrix times COLS columns for drivers that run on a CPU: one row of the matrix per lane, TILES
+// tiles of 8 rows per workgroup. Eight lanes load x together and hand it around by constant
+// shuffles. No shared memory, no barrier. Needs a subgroup of 8; it would spill on a GPU.
+// The order of additions of one output depends on its row alone, never on COLS or TILES.
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#extension GL_KHR_shader_subgroup_shuffle_relative : require
+
+layout(local_size_x = 8) in;
+layout(constant_id = 4) const uint COLS = 1;
+layout(constant_id = 5) const uint TILES = 1;
+
+#include "lib/columns.glsl"
+#include "lib/epilogue.glsl"
+
+const uint kGroupsPerBlock = CODEC_BLOCK / 32;
+
+float acc[TILES * COLS];
+
+#ifdef ACT_Q8
+// Pairs that fit 16 bits between two flushes: 2 * kPairs * CODEC_QMAX * 127 < 32768.
+const uint kPairs = CODEC_QMAX <= 3 ? 16 : CODEC_QMAX <= 7 ? 16 : CODEC_QMAX <= 15 ? 8
+                    : CODEC_QMAX <= 31 ? 4 : CODEC_QMAX <= 63 ? 2 : 1;
+
+// Weights (0, 2) or (1, 3) of four packed ones as two 16-bit halves of a product's left side.
+uint pair_of(uint b, uint odd) {
+  uint halves = (odd != 0 ? b >> 8 : b) & 0x00FF00FFu;
+#ifdef CODEC_SIGNED
+  halves = (halves ^ 0x00800080u) - 0x00800080u;
+#endif
+  return halves;
+}
+
+// 32 weights of TILES rows against 32 activations of COLS columns. x words hold
+// x_b + (x_a << 16), so the upper half of a product sums q_a x_a + q_b x_b exactly.
+void multiply_group(Q32 w[TILES], vec2 ab_lo[TILES], vec2 ab_hi[TILES], uvec4 xv[COLS],
+                    vec4 xs[COLS], uint first_lane) {
+  UNROLL for (uint t = 0; t < TILES; ++t) {
+    int sums[2 * COLS];
+    UNROLL for (uint c = 0; c < 2 * COLS; ++c) sums[c] = 0;
+    uint packed_sum[COLS];
+    UNROLL for (uint c = 0; c < COLS; ++c) packed_sum[c] = 0;
+    UNROLL for (uint k = 0; k < 16; ++k) {  // k-th pair: word k / 2, even or odd bytes
+      uint q = pair_of(bytes4(w[t], k >> 1), k & 1);
+      UNROLL for (uint c = 0; c < COLS; ++c) {
+        packed_sum[c] += q * subgroupShuffle(xv[c][k & 3], first_lane + (k >> 2));
+        if ((k + 1) % kPairs == 0 || k == 15 || k == 7) {
+          sums[2 * c + (k >> 3)] += int(packed_sum[c] + 0x8000u) >> 16;
+          packed_sum[c] = 0;
+        }
+      }
+    }
+    UNROLL for (uint c = 0; c < COLS; ++c) {
+#if CODEC_GROUP == 16
+      acc[t * COLS + c] += xs[c].x * (ab_lo[t].x * float(sums[2 * c]) + ab_hi[t].x * float(sums[2 * c + 1])) +
+                           (ab_lo[t].y * xs[c].y + ab_hi[t].y * xs[c].z);
+#else
+      acc[t * COLS + c] += xs[c].x * (ab_lo[t].x * float(sums[2 * c] + sums[2 * c + 1])) +
+                           ab_lo[t].y * (xs[c].y + xs[c].z);
+#endif
+    }
+  }
+}
+#else
+// Sums of x over the halves of 32 activations, in every lane.
+vec2 half_sums(vec4 xv) {
+  float s = (xv.x + xv.y) + (xv.z + xv.w);
+  s += subgroupShuffleXor(s, 1);
+  s += subgroupShuffleXor(s, 2);
+  return vec2(subgroupShuffle(s, 0), subgroupShuffle(s, 4));
+}
+
+void multiply_group(Q32 w[TILES], vec2 ab_lo[TILES], vec2 ab_hi[TILES], vec4 xv[COLS]) {
+  UNROLL for (uint side = 0; side < 2; ++side) {
+    float dots[TILES * COLS];
+    UNROLL for (uint k = 0; k < TILES * COLS; ++k) dots[k] = 0.0;
+    UNROLL for (uint i = 0; i < 4; ++i) {
+      vec4 q[TILES];
+      UNROLL for (uint t = 0; t < TILES; ++t) q[t] = quad(w[t], 4 * side + i);
+      UNROLL for (uint c = 0; c < COLS; ++c) {
+        UNROLL for (uint e = 0; e < 4; ++e) {
+          float x = subgroupShuffle(xv[c][e], 4 * side + i);
+          UNROLL for (uint t = 0; t < TILES; ++t) dots[t * COLS + c] += q[t][e] * x;
+        }
+      }
+    }
+    UNROLL for (uint t = 0; t < TILES; ++t)
+      UNROLL for (uint c = 0; c < COLS; ++c)
+        acc[t * COLS + c] += (side == 0 ? ab_lo[t].x : ab_hi[t].x) * dots[t * COLS + c];
+  }
+#ifndef CODEC_FLOAT
+  UNROLL for (uint c = 0; c < COLS; ++c) {
+    vec2 sums = half_sums(xv[c]);
+    UNROLL for (uint t = 0; t < TILES; ++t)
+      acc[t * COLS + c] += ab_lo[t].y * sums.x + ab_hi[t].y * sums.y;
+  }
+#endif
+}
+#endif
+
+void main() {
+  uint lane = gl_SubgroupInvocationID;
+  uint first_tile = gl_WorkGroupID.x * TILES;
+  uint first_col = gl_WorkGroupID.y * COLS;
+  uint blocks = p.groups / kGroupsPerBlock;
+  uint expert = expert_tile(first_col);
+  UNROLL for (uint i = 0; i < TILES * COLS; ++i) acc[i] = 0.0;
+
+  LOOP for (uint b = 0; b < blocks; ++b) {
+    uint tile[TILES];
+    Head head[TILES];
+    UNROLL for (uint t = 0; t < TILES; ++t) {
+      tile[t] = ((expert + min(first_tile + t, p.tiles - 1)) * blocks + b) * CODEC_UNITS;
+      head[t] = load_head(tile[t], lane);
+    }
+    LOOP for (uint span = 0; span < kGroupsPerBlock; span += CODEC_SPAN) {
+#if defined(ACT_Q8)
+      // Eight lanes hold two groups: 16 words each.
+      UNROLL for (uint s = 0; s < CODEC_SPAN; ++s) {
+        uint g = span + s;
+        uvec4 xv[COLS];
+        vec4 xs[COLS];
+        UNROLL for (uint c = 0; c < COLS; ++c) {
+          uint column = x_word(first_col + c) / 32 + b * kGroupsPerBlock + g;
+          xv[c] = x_unit(column * 4 + (lane & 3));
+          xs[c] = x_scale(column);
+        }
+        Q32 w[TILES];
+        vec2 ab_lo[TILES], ab_hi[TILES];
+        UNROLL for (uint t = 0; t < TILES; ++t) {
+          w[t] = load32(tile[t], lane, g);
+          ab_lo[t] = affine(head[t], g, 0);
+          ab_hi[t] = CODEC_GROUP == 16 ? affine(head[t], g, 1) : ab_lo[t];
+        }
+        multiply_group(w, ab_lo, ab_hi, xv, xs, 0);
+      }
+#else
+      UNROLL for (uint s = 0; s < CODEC_SPAN; ++s) {
+        uint g = span + s;
+        vec4 xv[COLS];
+        UNROLL for (uint c = 0; c < COLS; ++c)
+          xv[c] = x_quad((x_word(first_col + c) + (b * kGroupsPerBlock + g) * 32) / 4 + lane);
+        Q32 w[TILES];
+        vec2 ab_lo[TILES], ab_hi[TILES];
+        UNROLL for (uint t = 0; t < TILES; ++t) {
+          w[t] = load32(tile[t], lane, g);
+          ab_lo[t] = affine(head[t], g, 0);
+          ab_hi[t] = CODEC_GROUP == 16 ? affine(head[t], g, 1) : ab_lo[t];
+        }
+        multiply_group(w, ab_lo, ab_hi, xv);
+      }
+#endif
+    }
+  }
+
+  if (GATE != 0) {
+    UNROLL for (uint t = 0; t + 1 < TILES; t += 2)
+      if (first_tile + t < p.tiles)
+        UNROLL for (uint c = 0; c < COLS; ++c)
+          store_row(p.first_row + ((first_tile + t) / 2) * 8 + lane, first_col + c,
+                    acc[t * COLS + c], acc[(t + 1) * COLS + c]);
+  } else {
+    UNROLL for (uint t = 0; t < TILES; ++t)
+      if (first_tile + t < p.tiles)
+        UNROLL for (uint c = 0; c < COLS; ++c)
+          store_row(p.first_row + (first_tile + t) * 8 + lane, first_col + c, acc[t * COLS + c], 0.0);
+  }
+}

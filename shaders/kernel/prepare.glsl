@@ -1,0 +1,87 @@
+// Prepares columns for a matrix kernel: RMS norm, int8 quantisation in blocks of 32, or both.
+// One workgroup per normalised run; sums meet in a tree of fixed shape.
+#include "lib/prelude.glsl"
+#include "shared/push.h"
+layout(local_size_x = 64) in;
+layout(push_constant) uniform Push { PreparePush p; };
+layout(constant_id = 0) const uint NORM = 1;
+layout(constant_id = 1) const uint MODE = 0;  // 0 f32, 1 packed int8, 2 int8 pairs for the lane kernel
+
+#include "lib/quads.glsl"
+layout(set = 0, binding = 1, std430) readonly buffer NormWeight { vec4 norm_weight[]; };
+layout(set = 0, binding = 2, std430) writeonly buffer Y { vec4 y[]; };
+layout(set = 0, binding = 3, std430) writeonly buffer Units { uvec4 units[]; };
+layout(set = 0, binding = 4, std430) writeonly buffer Scales { vec4 scales[]; };
+
+shared float sums[64];
+
+float inverse_rms(uint first_quad, uint quads, uint lane) {
+  float sum = 0.0;
+  LOOP for (uint i = lane; i < quads; i += 64) {
+    vec4 v = in_quad(first_quad + i);
+    sum += (v.x * v.x + v.y * v.y) + (v.z * v.z + v.w * v.w);
+  }
+  sums[lane] = sum;
+  barrier();
+  LOOP for (uint half_width = 32; half_width > 0; half_width >>= 1) {
+    if (lane < half_width) sums[lane] += sums[lane + half_width];
+    barrier();
+  }
+  return 1.0 / sqrt(sums[0] / float(quads * 4) + p.eps);
+}
+
+uint pack_bytes(ivec4 q) {
+  return (uint(q.x) & 0xFFu) | ((uint(q.y) & 0xFFu) << 8) | ((uint(q.z) & 0xFFu) << 16) |
+         (uint(q.w) << 24);
+}
+
+// x_b + (x_a << 16) for bytes (0, 2) and (1, 3) of a word: see matvec_lane.glsl.
+uvec2 pack_pairs(ivec4 q) {
+  return uvec2(uint(q.z) + (uint(q.x) << 16), uint(q.w) + (uint(q.y) << 16));
+}
+
+void quantise32(uint column, uint group, uint x_first, float factor) {
+  vec4 v[8];
+  float largest = 0.0;
+  UNROLL for (uint i = 0; i < 8; ++i) {
+    uint element = group * 32 + 4 * i;
+    v[i] = element < p.width ? in_quad(x_first + group * 8 + i) : vec4(0.0);
+    if (NORM != 0 && element < p.width) v[i] = v[i] * factor * norm_weight[group * 8 + i];
+    vec4 a = abs(v[i]);
+    largest = max(largest, max(max(a.x, a.y), max(a.z, a.w)));
+  }
+  float d = largest / 127.0;
+  float inverse = largest > 0.0 ? 127.0 / largest : 0.0;
+  uint block = column * p.groups32 + group;
+  ivec4 q[8];
+  ivec2 total = ivec2(0);
+  UNROLL for (uint i = 0; i < 8; ++i) {
+    q[i] = ivec4(roundEven(v[i] * inverse));
+    total[i >> 2] += (q[i].x + q[i].y) + (q[i].z + q[i].w);
+  }
+  scales[block] = vec4(d, d * float(total.x), d * float(total.y), 0.0);
+  if (MODE == 1) {
+    UNROLL for (uint i = 0; i < 2; ++i)
+      units[block * 2 + i] = uvec4(pack_bytes(q[4 * i]), pack_bytes(q[4 * i + 1]),
+                                   pack_bytes(q[4 * i + 2]), pack_bytes(q[4 * i + 3]));
+  } else {
+    UNROLL for (uint i = 0; i < 4; ++i)
+      units[block * 4 + i] = uvec4(pack_pairs(q[2 * i]), pack_pairs(q[2 * i + 1]));
+  }
+}
+
+void main() {
+  uint lane = gl_LocalInvocationIndex;
+  uint column = gl_WorkGroupID.y, run = gl_WorkGroupID.x;
+  uint x_first = (column * p.x_stride + run * p.group) / 4;
+  uint quads = p.group / 4;
+  float factor = NORM != 0 ? inverse_rms(x_first, quads, lane) : 1.0;
+  if (MODE == 0) {
+    uint y_first = (column * p.y_stride + run * p.group) / 4;
+    LOOP for (uint i = lane; i < quads; i += 64)
+      y[y_first + i] = in_quad(x_first + i) * factor * norm_weight[i];
+  } else {
+    LOOP for (uint group = lane; group < p.groups32; group += 64)
+      quantise32(column, group, x_first, factor);
+  }
+}

@@ -1,0 +1,29 @@
+// What both attention kernels read and write.
+#include "lib/kv.glsl"
+layout(constant_id = 1) const uint HEAD_K = 64;
+layout(constant_id = 2) const uint HEAD_V = 64;
+layout(push_constant) uniform Push { AttentionPush p; };
+#include "lib/quads.glsl"
+#ifdef LOAD_TEXEL
+layout(set = 0, binding = 1) uniform utextureBuffer cache_units;
+uvec4 cache_unit(uint i) { return texelFetch(cache_units, int(i)); }
+#else
+layout(set = 0, binding = 1, std430) readonly buffer CacheUnits { uvec4 cache_units[]; };
+uvec4 cache_unit(uint i) { return cache_units[i]; }
+#endif
+layout(set = 0, binding = 2, std430) writeonly buffer Out { float attention_out[]; };
+layout(set = 0, binding = 3, std430) readonly buffer Step { uint step_words[]; };
+
+const float kFloor = -1.0e30;  // below every score; exp of a difference to it is 0
+
+float shape_score(float s) {
+  s *= p.scale;
+  if (p.softcap == 0.0) return s;
+  float e = exp(clamp(2.0 * s / p.softcap, -88.0, 88.0));
+  return p.softcap * (1.0 - 2.0 / (e + 1.0));
+}
+
+// First position that the window lets a query at `position` see.
+uint first_visible(uint position) {
+  return p.window == 0 || position < p.window ? 0 : position - p.window + 1;
+}

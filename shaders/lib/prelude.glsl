@@ -1,0 +1,4 @@
+// Extensions and names that every kernel uses.
+#extension GL_EXT_control_flow_attributes : require
+#define UNROLL [[unroll]]
+#define LOOP [[dont_unroll]]

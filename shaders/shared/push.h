@@ -1,0 +1,142 @@
+// Push constants and buffer layouts that GLSL and C++ read from this one file.
+// Widths, strides and offsets count 32-bit words unless a name says otherwise.
+#ifndef PUMICE_SHADERS_SHARED_PUSH_H
+#define PUMICE_SHADERS_SHARED_PUSH_H
+
+#ifdef __cplusplus
+#include <cstdint>
+namespace pumice::shared {
+using uint = uint32_t;
+#endif
+
+// Positions per page of the KV cache.
+#define PUMICE_PAGE 256u
+// Words of a SampleSettings and a SampleResult, and tokens that the repetition penalty can see.
+#define PUMICE_SETTINGS_WORDS 10u
+#define PUMICE_RESULT_WORDS 5u
+#define PUMICE_HISTORY 64u
+
+// Matrix times columns: y[c] = epilogue(W x[c]).
+struct MatPush {
+  uint groups;        // groups of 32 weights along a row
+  uint tiles;         // 8-row tiles of this dispatch (a gate/up pair counts as two)
+  uint first_row;     // output row of the first tile
+  uint rows;          // output rows that exist; later ones are padding
+  uint columns;       // columns that exist (tiled kernels mask the rest)
+  uint x_stride;      // words between columns of x (activations in f32)
+  uint y_stride;      // words between columns of y
+  uint y_at;          // first word of y inside its binding (views)
+  uint residual_stride;
+  uint expert_tiles;  // tiles of one expert's matrix
+  uint n_used;        // expert slots per token; 1 for a dense matrix
+  uint x_per_slot;    // 1 when every slot has an x of its own
+  uint route_stride;  // words between columns of the route
+  uint x_slot_stride; // words between slots of x and y inside a column
+  uint y_slot_stride;
+};
+
+struct EmbedPush {
+  uint groups;        // groups of 32 weights along a row
+  uint first_row;     // token id of the first row in this binding
+  uint rows;          // rows in this binding
+  uint y_stride;
+  uint tokens_at;     // word of tokens[0] in the step buffer
+  float scale;
+};
+
+// RMS norm and/or quantisation of columns.
+struct PreparePush {
+  uint width;         // elements that exist in a column
+  uint x_stride;
+  uint y_stride;      // f32 output
+  uint group;         // elements normalised together
+  uint groups32;      // 32-element groups per column of quantised output
+  float eps;
+};
+
+struct RopePush {
+  uint q_stride, k_stride, v_stride;  // words between columns
+  uint q_at, k_at, v_from;            // first word inside the binding (views)
+  uint q_out_stride;
+  uint n_heads, kv_heads;
+  uint head_k, head_v;
+  uint n_rot;
+  uint table_stride;  // words per position of the angle table
+  uint page_words;    // words of one page of this layer (K then V)
+  uint v_at;          // word of V inside a page
+  uint positions_at, sequences_at, pages_at, page_stride;  // in the step buffer
+  float eps;
+};
+
+struct AttentionPush {
+  uint q_stride, out_stride;
+  uint n_heads, group;                // query heads per KV head
+  uint head_k, head_v;
+  uint page_words, v_at;
+  uint positions_at, sequences_at, pages_at, page_stride;
+  uint window;                        // visible positions, own included; 0 = all
+  uint splits;                        // partial results per (token, head)
+  float scale, softcap;
+};
+
+struct ColumnPush {   // element-wise ops
+  uint width;
+  uint a_stride, b_stride, y_stride;
+  uint a_at, b_at;    // first word inside the binding (views)
+  float scale;
+  uint at;            // a word in the step buffer, where an op reads one
+};
+
+struct RoutePush {
+  uint n_experts, n_used;
+  uint x_stride, y_stride;
+  uint normalise;
+  float scale;
+};
+
+struct CombinePush {
+  uint width, n_used;
+  uint x_stride, route_stride, residual_stride, y_stride;
+};
+
+struct SamplePush {
+  uint n_vocab;
+  uint logits_stride;
+  uint settings_at;   // word of SampleSettings of column 0 in the step buffer
+  uint history_at;    // word of the recent-token ring of column 0
+  uint history_stride;
+  uint tokens_at, positions_at;
+  uint result_at;     // word of column 0's SampleResult in the result buffer
+  uint bias_words;    // words of the logit-bias buffer per column; 0 = none
+  uint advance;       // 1: write the token as the next step's input
+};
+
+// Per column, in the step buffer.
+struct SampleSettings {
+  float temperature;  // 0 = greedy
+  uint top_k;         // 0 = off
+  float top_p;        // 1 = off
+  float min_p;        // 0 = off
+  float repeat_penalty;  // 1 = off
+  uint repeat_last;   // tokens of history that count
+  uint history_length;
+  uint seed_lo, seed_hi;
+  uint counter;       // draws made so far
+};
+
+// Per column, in the result buffer: what the host checks before it believes a token.
+struct SampleResult {
+  uint sequence;      // submission number
+  uint finite;        // 1 when every logit was finite
+  uint token;
+  uint hash;          // of the logits' bits, order independent of the driver
+  float best_logit;   // after bias and penalty
+};
+
+#ifdef __cplusplus
+static_assert(sizeof(SampleSettings) == 4 * PUMICE_SETTINGS_WORDS);
+static_assert(sizeof(SampleResult) == 4 * PUMICE_RESULT_WORDS);
+static_assert(sizeof(RopePush) <= 128 && sizeof(AttentionPush) <= 128 && sizeof(MatPush) <= 128);
+}  // namespace pumice::shared
+#endif
+#endif

@@ -1,0 +1,93 @@
+// The pumice command: parses flags, runs one subcommand, turns its outcome into one line on stderr
+// and an exit code: 0 done, 1 failed, 2 usage.
+#include <CLI/CLI.hpp>
+#include <array>
+#include <exception>
+#include <string>
+#include <string_view>
+
+#include "command.h"
+#include "engine/base/platform.h"
+#include "output.h"
+
+namespace pumice::command {
+namespace {
+
+struct Subcommand {
+  const char* name;
+  const char* summary;
+  Action (*add)(CLI::App& app);
+};
+
+constexpr std::array kSubcommands = {
+    Subcommand{"run", "Continue or answer one prompt and exit", add_run},
+    Subcommand{"chat", "Talk in the terminal", add_chat},
+    Subcommand{"info", "What a model file holds", add_info},
+    Subcommand{"devices", "Vulkan devices of this machine", add_devices},
+    Subcommand{"tokenize", "Text to token ids", add_tokenize},
+    Subcommand{"logits", "Raw logits of given tokens", add_logits},
+};
+
+/// True, after a complaint, when the first word is meant as a subcommand and is none.
+bool unknown_subcommand(int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return false;
+  std::string known;
+  for (const Subcommand& row : kSubcommands) {
+    if (std::string_view(argv[1]) == row.name) return false;
+    known += fmt::format(" {}", row.name);
+  }
+  complain(fmt::format("\"{}\" is not a subcommand; there are:{}", argv[1], known));
+  return true;
+}
+
+int parse_error(const CLI::App& app, const CLI::ParseError& error, const std::string& chosen) {
+  if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+  const std::string help = chosen.empty() ? "pumice --help" : "pumice " + chosen + " --help";
+  complain(fmt::format("{} (see {})", error.what(), help));
+  return kUsage;
+}
+
+int finish(const Outcome& outcome) {
+  if (outcome) return kDone;
+  if (!outcome.error().text.empty()) complain(outcome.error().text);
+  return outcome.error().exit;
+}
+
+int pumice_main(int argc, char** argv) {
+  if (unknown_subcommand(argc, argv)) return kUsage;
+  CLI::App app("Runs quantised language models on any GPU through Vulkan.", "pumice");
+  app.set_version_flag("--version", PUMICE_VERSION);
+  app.require_subcommand(1);
+  std::array<Action, kSubcommands.size()> actions;
+  std::array<CLI::App*, kSubcommands.size()> apps{};
+  for (size_t i = 0; i < kSubcommands.size(); ++i) {
+    apps[i] = app.add_subcommand(kSubcommands[i].name, kSubcommands[i].summary);
+    apps[i]->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    actions[i] = kSubcommands[i].add(*apps[i]);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    for (size_t i = 0; i < apps.size(); ++i)
+      if (apps[i]->parsed()) return parse_error(app, error, kSubcommands[i].name);
+    return parse_error(app, error, "");
+  }
+  for (size_t i = 0; i < apps.size(); ++i)
+    if (apps[i]->parsed()) return finish(actions[i]());
+  return kUsage;
+}
+
+}  // namespace
+}  // namespace pumice::command
+
+int main(int argc, char** argv) {
+  pumice::prepare_standard_streams();
+  try {  // CLI11, nlohmann-json and the allocator throw; nothing of ours does
+    return pumice::command::pumice_main(argc, argv);
+  } catch (const std::exception& error) {
+    pumice::command::complain(error.what());
+  } catch (...) {
+    pumice::command::complain("an unknown failure");
+  }
+  return pumice::command::kFailed;
+}

@@ -1,0 +1,137 @@
+#include "options.h"
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <limits>
+#include <string_view>
+
+#include "engine/base/log.h"
+#include "engine/base/platform.h"
+
+namespace pumice::command {
+namespace {
+
+struct MaskWord {
+  std::string_view word;
+  bool CapabilityMask::*flag;
+};
+
+constexpr std::array kMaskWords = {
+    MaskWord{"fp16", &CapabilityMask::fp16},         MaskWord{"dot8", &CapabilityMask::dot8},
+    MaskWord{"subgroup", &CapabilityMask::subgroup}, MaskWord{"coopmat", &CapabilityMask::coopmat},
+    MaskWord{"texel", &CapabilityMask::texel},
+};
+
+constexpr float kHuge = std::numeric_limits<float>::max();
+
+bool show_progress(uint64_t done, uint64_t total) {
+  if (is_terminal(Stream::Error) && total > 0) {
+    std::fprintf(stderr, "\rloading %3u %%", unsigned(100.0 * double(done) / double(total)));
+    if (done >= total) std::fprintf(stderr, "\r             \r");
+  }
+  return interrupts() == 0;
+}
+
+}  // namespace
+
+Result<CapabilityMask> parse_mask(const std::string& words) {
+  CapabilityMask mask;
+  for (size_t begin = 0; begin < words.size();) {
+    const size_t end = std::min(words.find(',', begin), words.size());
+    const std::string_view word = std::string_view(words).substr(begin, end - begin);
+    const MaskWord* found = nullptr;
+    for (const MaskWord& row : kMaskWords)
+      if (row.word == word) found = &row;
+    if (!found) {
+      std::string known;
+      for (const MaskWord& row : kMaskWords) known += fmt::format(" {}", row.word);
+      return fail(ErrorCode::BadArgument, "--without: \"{}\" is none of{}", word, known);
+    }
+    mask.*found->flag = true;
+    begin = end + 1;
+  }
+  return mask;
+}
+
+Result<LoadOptions> load_options(const ModelFlags& flags) {
+  LoadOptions options;
+  options.model = flags.model;
+  options.run.context = flags.context;
+  if (flags.batch != 0) options.run.max_chunk = flags.batch;
+  if (flags.act == "f32") options.run.activations = ActivationType::F32;
+  if (flags.act == "q8") options.run.activations = ActivationType::Q8;
+  if (flags.kv == "f32") options.run.cache = CacheType::F32;
+  options.run.deterministic = flags.deterministic;
+  options.device.select = flags.device;
+  options.device.validation = flags.validate;
+  PUMICE_TRY_ASSIGN(options.device.without, parse_mask(flags.without));
+  const std::filesystem::path cache = cache_folder();
+  if (!flags.no_cache && !cache.empty())
+    options.device.pipeline_cache = (cache / "pipelines.bin").string();
+  options.progress = show_progress;
+  if (flags.verbose) set_log_level(LogLevel::Debug);
+  return options;
+}
+
+SamplingOptions sampling_options(const SamplingFlags& flags) {
+  SamplingOptions options;
+  options.temperature = flags.temperature;
+  options.top_k = flags.top_k;
+  options.top_p = flags.top_p;
+  options.min_p = flags.min_p;
+  options.repeat_penalty = flags.repeat_penalty;
+  options.repeat_last = flags.repeat_last;
+  const auto now = std::chrono::system_clock::now().time_since_epoch().count();
+  options.seed = flags.seed >= 0 ? uint64_t(flags.seed) : uint64_t(now) & UINT32_MAX;
+  return options;
+}
+
+void add_model_flags(CLI::App& app, ModelFlags& flags) {
+  app.add_option("-m,--model", flags.model, "GGUF file (of a split model, any part)")->required();
+  app.add_option("-c,--ctx-size,--context", flags.context, "Context in tokens (0: the model's)")
+      ->check(CLI::Range(uint32_t(0), uint32_t(1) << 24));
+  app.add_option("-b,--batch-size", flags.batch, "Prompt tokens per chunk (0: chosen)")
+      ->check(CLI::Range(uint32_t(0), uint32_t(1) << 16));
+  app.add_option("--device", flags.device, "Index or part of the name (see pumice devices)");
+  app.add_option("--act", flags.act, "Precision of activations")
+      ->check(CLI::IsMember({"f32", "q8"}));
+  app.add_option("--kv", flags.kv, "Precision of the KV cache")
+      ->check(CLI::IsMember({"f32", "f16"}));
+  app.add_option("--without", flags.without,
+                 "Capabilities to leave unused: fp16,dot8,subgroup,coopmat,texel");
+  app.add_flag("--deterministic", flags.deterministic,
+               "The same bits however the prompt is cut and whatever runs beside it");
+  app.add_flag("--validate", flags.validate, "Run under the Khronos validation layer");
+  app.add_flag("--no-cache", flags.no_cache, "Neither read nor write compiled pipelines");
+  app.add_flag("-v,--verbose", flags.verbose, "Print the configuration and decisions to stderr");
+}
+
+void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
+  app.add_option("-n,--predict,--n-predict", flags.n_predict, "Tokens to write (-1: until the end)")
+      ->check(CLI::Range(int64_t(-1), int64_t(1) << 31));
+  app.add_option("-s,--seed", flags.seed, "Seed of the sampler (-1: from the clock)")
+      ->check(CLI::Range(int64_t(-1), int64_t(UINT32_MAX)));
+  struct Row {
+    const char* names;
+    float& value;
+    float low, high;
+    const char* what;
+  };
+  const Row rows[] = {
+      {"--temp,--temperature", flags.temperature, 0.0f, 1000.0f, "Temperature (0: greedy)"},
+      {"--top-p", flags.top_p, 0.0f, 1.0f, "Keep the likeliest tokens up to this mass (1: all)"},
+      {"--min-p", flags.min_p, 0.0f, 1.0f, "Drop tokens below this share of the best (0: none)"},
+      {"--repeat-penalty", flags.repeat_penalty, 0.01f, kHuge, "Divide logits of repeats (1: off)"},
+  };
+  for (const Row& row : rows)
+    app.add_option(row.names, row.value, row.what)
+        ->check(CLI::Range(row.low, row.high))
+        ->capture_default_str();
+  app.add_option("--top-k", flags.top_k, "Keep the k likeliest tokens (0: all)")
+      ->capture_default_str();
+  app.add_option("--repeat-last-n", flags.repeat_last, "Tokens that the penalty looks back on")
+      ->capture_default_str();
+}
+
+}  // namespace pumice::command

@@ -1,0 +1,45 @@
+// The flags that run, chat and logits share, as one plain struct filled from a table of flags.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/base/result.h"
+#include "engine/session/engine.h"
+
+namespace pumice::command {
+
+struct ModelFlags {
+  std::string model;
+  std::string device;    ///< index or part of a name; empty = the best
+  std::string act, kv;   ///< precision; empty = the session's choice
+  std::string without;   ///< "fp16,dot8"
+  uint32_t context = 0;  ///< tokens; 0 = the session's choice
+  uint32_t batch = 0;    ///< prompt tokens per chunk; 0 = the session's choice
+  bool deterministic = false, validate = false, verbose = false, no_cache = false;
+};
+
+struct SamplingFlags {
+  float temperature = 0.8f;
+  float top_p = 0.95f, min_p = 0.05f, repeat_penalty = 1.0f;
+  uint32_t top_k = 40, repeat_last = 64;
+  int64_t seed = -1;       ///< negative = from the clock
+  int64_t n_predict = -1;  ///< negative = until the model ends or the context is full
+};
+
+void add_model_flags(CLI::App& app, ModelFlags& flags);
+void add_sampling_flags(CLI::App& app, SamplingFlags& flags);
+
+/// What the engine is loaded with. Progress goes to stderr where that is a terminal, and Ctrl-C
+/// stops the load.
+[[nodiscard]] Result<LoadOptions> load_options(const ModelFlags& flags);
+
+/// A negative seed becomes one from the clock.
+[[nodiscard]] SamplingOptions sampling_options(const SamplingFlags& flags);
+
+/// "fp16,dot8,subgroup,coopmat,texel" to a mask; an unknown word is an error that lists them.
+[[nodiscard]] Result<CapabilityMask> parse_mask(const std::string& words);
+
+}  // namespace pumice::command
