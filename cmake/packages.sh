@@ -4,8 +4,8 @@
 
 BUILD_PACKAGES=(
   cmake ninja-build g++ pkg-config ccache        # build
-  glslang-tools spirv-tools                      # GLSL -> SPIR-V
-  libvulkan-dev libvulkan-volk-dev               # headers, the loader and its function tables
+  glslc glslang-tools spirv-tools                # GLSL -> SPIR-V
+  libvulkan-dev                                  # headers; the loader comes with it
   libfmt-dev libexpected-dev libxxhash-dev libutf8proc-dev
   nlohmann-json3-dev libcli11-dev
 )
@@ -92,7 +92,9 @@ configure() {
   done
   [ $current = no ] || return 0
   if command -v ccache >/dev/null; then launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
-  (cd "$ROOT" && cmake --preset "$preset" "${fresh[@]}" "${launcher[@]}" "$@") >&2
+  (cd "$ROOT" && cmake --preset "$preset" "${fresh[@]}" "${launcher[@]}" "$@") >&2 && return 0
+  say "CMake could not configure $folder; its messages are above"
+  return 1
 }
 
 # build FOLDER [TARGET...]: says nothing when there is nothing to do.

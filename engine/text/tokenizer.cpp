@@ -74,10 +74,6 @@ bool is_ascii_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-}  // namespace
-
-namespace {
-
 /// Walks the parts once: control tokens cut the text into runs, runs are cut at user-defined
 /// tokens, and what is left goes to the model.
 class PartEncoder {
@@ -152,9 +148,7 @@ class PartEncoder {
   bool strip_next_ = false;
 };
 
-}  // namespace
-
-/// Fills a State step by step.
+/// Fills a Tokenizer::State (private, hence the templates) step by step.
 class TokenizerBuilder {
  public:
   explicit TokenizerBuilder(const Vocabulary& vocabulary) : v_(vocabulary) {}
@@ -262,6 +256,8 @@ class TokenizerBuilder {
   const Vocabulary& v_;
   bool bpe_adds_bos_ = false;
 };
+
+}  // namespace
 
 Result<Tokenizer> Tokenizer::create(const Vocabulary& vocabulary) {
   auto state = std::make_shared<State>();

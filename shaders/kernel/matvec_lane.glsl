@@ -14,6 +14,8 @@ layout(constant_id = 5) const uint TILES = 1;
 #include "lib/epilogue.glsl"
 
 const uint kGroupsPerBlock = CODEC_BLOCK / 32;
+// Groups that share words are unrolled together for one column; with more the code would only grow.
+const uint kSpan = COLS == 1 || CODEC_SPAN == 1 ? CODEC_SPAN : 2;
 
 float acc[TILES * COLS];
 
@@ -113,18 +115,28 @@ void main() {
       tile[t] = ((expert + min(first_tile + t, p.tiles - 1)) * blocks + b) * CODEC_UNITS;
       head[t] = load_head(tile[t], lane);
     }
-    LOOP for (uint span = 0; span < kGroupsPerBlock; span += CODEC_SPAN) {
+#ifdef ACT_Q8
+    uint x_block[COLS];
+    vec4 x_scales_8[COLS];  // lane g: scale and sums of group g of this block
+    UNROLL for (uint c = 0; c < COLS; ++c) {
+      x_block[c] = x_word(first_col + c) / 32 + b * kGroupsPerBlock;
+      x_scales_8[c] = x_scale(x_block[c] + min(lane, kGroupsPerBlock - 1));
+    }
+#endif
+    LOOP for (uint span = 0; span < kGroupsPerBlock; span += kSpan) {
 #if defined(ACT_Q8)
-      // Eight lanes hold two groups: 16 words each.
-      UNROLL for (uint s = 0; s < CODEC_SPAN; ++s) {
+      // Eight lanes hold the 2 x 16 words of two groups, or one group twice.
+      uvec4 xv[COLS];
+      UNROLL for (uint s = 0; s < kSpan; ++s) {
         uint g = span + s;
-        uvec4 xv[COLS];
-        vec4 xs[COLS];
-        UNROLL for (uint c = 0; c < COLS; ++c) {
-          uint column = x_word(first_col + c) / 32 + b * kGroupsPerBlock + g;
-          xv[c] = x_unit(column * 4 + (lane & 3));
-          xs[c] = x_scale(column);
+        if ((s & 1) == 0) {
+          UNROLL for (uint c = 0; c < COLS; ++c)
+            xv[c] = x_unit((x_block[c] + g) * 4 + (kSpan == 1 ? lane & 3 : lane));
         }
+        vec4 xs[COLS];
+        UNROLL for (uint c = 0; c < COLS; ++c)
+          xs[c] = vec4(subgroupShuffle(x_scales_8[c].x, g), subgroupShuffle(x_scales_8[c].y, g),
+                       subgroupShuffle(x_scales_8[c].z, g), 0.0);
         Q32 w[TILES];
         vec2 ab_lo[TILES], ab_hi[TILES];
         UNROLL for (uint t = 0; t < TILES; ++t) {
@@ -132,10 +144,10 @@ void main() {
           ab_lo[t] = affine(head[t], g, 0);
           ab_hi[t] = CODEC_GROUP == 16 ? affine(head[t], g, 1) : ab_lo[t];
         }
-        multiply_group(w, ab_lo, ab_hi, xv, xs, 0);
+        multiply_group(w, ab_lo, ab_hi, xv, xs, 4 * (s & 1));
       }
 #else
-      UNROLL for (uint s = 0; s < CODEC_SPAN; ++s) {
+      UNROLL for (uint s = 0; s < kSpan; ++s) {
         uint g = span + s;
         vec4 xv[COLS];
         UNROLL for (uint c = 0; c < COLS; ++c)

@@ -111,6 +111,17 @@ double decode_gigabytes_per_second(const Engine& engine, const Reply& reply) {
 
 }  // namespace
 
+Result<void> check_fits(const Engine& engine, uint32_t sequence, size_t tokens) {
+  const uint64_t length = uint64_t(engine.length(sequence)) + tokens;
+  const uint32_t context = engine.plan().options.context;
+  if (length <= context) return {};
+  return fail(
+      ErrorCode::ContextFull,
+      "the text of {} tokens does not fit the context of {}; give a larger one with -c (the "
+      "model was made for {})",
+      length, context, engine.config().context_length);
+}
+
 tl::expected<Reply, Failure> generate(Engine& engine, uint32_t sequence,
                                       std::span<const int32_t> prompt, const Limits& limits,
                                       const TextSink& sink) {
@@ -121,13 +132,7 @@ tl::expected<Reply, Failure> generate(Engine& engine, uint32_t sequence,
     reply.not_yet_cached.assign(prompt.begin(), prompt.end());
     return reply;
   }
-  const uint64_t length = uint64_t(engine.length(sequence)) + prompt.size();
-  if (length > engine.plan().options.context)
-    return tl::unexpected<Failure>(Failure(
-        kFailed,
-        fmt::format("the text of {} tokens does not fit the context of {}; give a larger "
-                    "one with -c (the model was made for {})",
-                    length, engine.plan().options.context, engine.config().context_length)));
+  PUMICE_TRY(check_fits(engine, sequence, prompt.size()));
   Clock::time_point start = Clock::now();
   PUMICE_TRY_ASSIGN(const Sampled first, read_prompt(engine, sequence, prompt));
   reply.prompt_seconds = seconds_since(start);

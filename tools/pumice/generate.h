@@ -35,6 +35,9 @@ struct Reply {
 /// Whole characters, as soon as they are certain. A failure ends the reply.
 using TextSink = std::function<Outcome(std::string_view text)>;
 
+/// ContextFull when the sequence has no room for so many more tokens.
+[[nodiscard]] Result<void> check_fits(const Engine& engine, uint32_t sequence, size_t tokens);
+
 /// Appends the prompt (not empty) to the sequence and writes until something of Limits stops it.
 [[nodiscard]] tl::expected<Reply, Failure> generate(Engine& engine, uint32_t sequence,
                                                     std::span<const int32_t> prompt,

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -53,6 +54,12 @@ Outcome logits(const Options& options) {
   if (!tokens) return usage("{}", tokens.error().text);
   Result<LoadOptions> load = load_options(options.model);
   if (!load) return usage("{}", load.error().text);
+  const auto folder = std::filesystem::path(options.out).parent_path();
+  std::error_code ignored;
+  if (!folder.empty() &&
+      !std::filesystem::is_directory(folder, ignored))  // before the work, not after it
+    return tl::unexpected<Failure>(
+        Failure(kFailed, fmt::format("-o {}: there is no such folder", options.out)));
   count_interrupts();
   const size_t batch = std::min<size_t>(tokens->size(), load->run.max_chunk);
   load->run.max_outputs = uint32_t(std::min<size_t>(batch, kMostRows));

@@ -115,6 +115,7 @@ Outcome run(Options options) {
   if (prompt.tokens.empty())
     return tl::unexpected<Failure>(Failure(kFailed, "the prompt has no tokens in this vocabulary"));
 
+  PUMICE_TRY(check_fits(*engine, 0, prompt.tokens.size()));
   const SamplingOptions sampling = sampling_options(options.sampling);
   engine->set_sampling(0, sampling);
   engine->set_history(0, prompt.tokens);
