@@ -99,8 +99,11 @@ configure() {
 
 # build FOLDER [TARGET...]: says nothing when there is nothing to do.
 build() {
-  local folder=$ROOT/$1 quiet=()
+  local folder=$ROOT/$1
   shift
-  if [ -e "$folder/.built" ]; then quiet=(--quiet); fi
-  ninja -C "$folder" -j "$(nproc)" "${quiet[@]}" "$@" >&2 && touch "$folder/.built"
+  if [ -e "$folder/.built" ]; then
+    ninja -C "$folder" -j "$(nproc)" --quiet "$@" 2>&1 | sed '/^ninja: no work to do/d' >&2
+  else
+    ninja -C "$folder" -j "$(nproc)" "$@" >&2 && touch "$folder/.built"
+  fi
 }

@@ -22,6 +22,7 @@ struct BufferPlan {
   std::string name;
   uint64_t bytes = 0;
   BufferDomain domain = BufferDomain::Device;
+  bool fully_written = false;  ///< what is read will have been written: need not start as zeros
 };
 
 struct BufferSlice {

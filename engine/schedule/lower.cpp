@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <optional>
 
 #include "engine/base/checked.h"
 #include "engine/schedule/hazards.h"
@@ -18,7 +19,7 @@ using graph::kNone;
 using graph::ValueId;
 using graph::WeightId;
 
-enum Space : uint32_t { kScratch, kInt8, kPartials, kStep, kResult, kHostLogits, kFirstCache };
+enum Space : uint32_t { kScratch, kPrepared, kPartials, kStep, kResult, kHostLogits, kFirstCache };
 
 template <class Push>
 std::vector<uint32_t> push_words(const Push& push) {
@@ -103,7 +104,7 @@ class Lowering {
     dispatch.weight_bytes = call.weight_bytes;
     list_.push_back(std::move(dispatch));
     for (const Access& access : call.accesses)
-      if (access.write && access.space == kScratch && access.base == quantised_) quantised_ = kNone;
+      if (access.write && access.space == kScratch && access.base == prepared_) prepared_ = kNone;
   }
 
   [[nodiscard]] std::string texel(const char* kernel) const {
@@ -132,23 +133,29 @@ class Lowering {
     return {};
   }
 
-  /// Whether every reader of a value is a matrix kernel that takes int8 activations.
-  [[nodiscard]] bool only_int8_readers(ValueId id) const {
-    if (!plan_.policy.q8) return false;
-    bool any = false;
+  [[nodiscard]] MatrixKernel kernel_for(const graph::MatMul& op) const {
+    const bool gate = op.gate != graph::Activation::None;
+    const bool experts = op.experts_by != kNone;
+    const DeviceMatrix& matrix = *plan_.find_matrix(op.weights, gate);
+    const uint32_t columns = columns_of(op.x) * (experts ? op.n_used : 1);
+    return choose_matrix_kernel(plan_.policy,
+                                {matrix.type, matrix.tiles, matrix.groups, columns, gate, experts});
+  }
+
+  /// The form in which every reader of a value wants it, or F32 where they differ.
+  [[nodiscard]] XFormat common_format(ValueId id) const {
+    std::optional<XFormat> common;
     for (const graph::Node& node : plan_.graph.nodes) {
       const std::vector<ValueId> read = graph::inputs(node);
       if (std::none_of(read.begin(), read.end(), [&](ValueId v) { return base_of(v) == id; }))
         continue;
       const auto* op = std::get_if<graph::MatMul>(&node.op);
-      if (op == nullptr || op->x != id || op->residual == id || !takes_int8(*op)) return false;
-      any = true;
+      if (op == nullptr || op->x != id || op->residual == id) return XFormat::F32;
+      const XFormat format = kernel_for(*op).x_format;
+      if (common && *common != format) return XFormat::F32;
+      common = format;
     }
-    return any;
-  }
-  [[nodiscard]] bool takes_int8(const graph::MatMul& op) const {
-    return plan_.policy.q8 &&
-           find_weight_layout(plan_.graph.weights[op.weights.front()].type)->has_int8_path;
+    return common.value_or(XFormat::F32);
   }
 
   shared::PreparePush prepare_push(ValueId x) const {
@@ -159,32 +166,36 @@ class Lowering {
     push.groups32 = stride_of(x) / 32;
     return push;
   }
-  [[nodiscard]] uint32_t int8_mode() const { return plan_.policy.lane ? 2 : 1; }
 
   Result<void> lower_op(const graph::RmsNorm& op) {
     shared::PreparePush push = prepare_push(op.x);
     push.group = op.group;
     push.eps = op.eps;
     push.y_stride = stride_of(op.out);
-    const bool int8 = op.group == width_of(op.x) && only_int8_readers(op.out);
-    Call call{texel("prepare"), {1, int8 ? int8_mode() : 0},
-              {slice(op.x), vector_slice(op.weight), slice(op.out), int8 ? plan_.q8_units : plan_.empty,
-               int8 ? plan_.q8_scales : plan_.empty},
-              push_words(push), {width_of(op.x) / op.group, columns_of(op.x), 1},
-              {access(op.x, false), int8 ? whole(kInt8, true) : access(op.out, true)}};
-    emit(std::move(call));
-    if (int8) quantised_ = op.out;
+    const XFormat format = op.group == width_of(op.x) ? common_format(op.out) : XFormat::F32;
+    const bool work_area = format != XFormat::F32;
+    emit({texel("prepare"), {1, uint32_t(format)},
+          {slice(op.x), vector_slice(op.weight), slice(op.out),
+           work_area ? plan_.x_units : plan_.empty, work_area ? plan_.x_scales : plan_.empty},
+          push_words(push), {width_of(op.x) / op.group, columns_of(op.x), 1},
+          {access(op.x, false), work_area ? whole(kPrepared, true) : access(op.out, true)}});
+    if (work_area) {
+      prepared_ = op.out;
+      prepared_format_ = format;
+    }
     return {};
   }
 
-  void quantise(ValueId x) {
-    if (quantised_ == x) return;
-    emit({texel("prepare"), {0, int8_mode()},
-          {slice(x), plan_.empty, plan_.empty, plan_.q8_units, plan_.q8_scales},
+  /// Brings x into the work area in the form a kernel reads, unless it is there already.
+  void prepare(ValueId x, XFormat format) {
+    if (format == XFormat::F32 || (prepared_ == x && prepared_format_ == format)) return;
+    emit({texel("prepare"), {0, uint32_t(format)},
+          {slice(x), plan_.empty, plan_.empty, plan_.x_units, plan_.x_scales},
           push_words(prepare_push(x)), {1, columns_of(x), 1},
-          {access(x, false), whole(kInt8, true)}},
-         " quantise");
-    quantised_ = x;
+          {access(x, false), whole(kPrepared, true)}},
+         format == XFormat::Half ? " to binary16" : " quantise");
+    prepared_ = x;
+    prepared_format_ = format;
   }
 
   Result<void> lower_op(const graph::MatMul& op) {
@@ -192,9 +203,8 @@ class Lowering {
     const bool experts = op.experts_by != kNone;
     const DeviceMatrix& matrix = *plan_.find_matrix(op.weights, gate);
     const uint32_t columns = columns_of(op.x) * (experts ? op.n_used : 1);
-    const MatrixKernel kernel = choose_matrix_kernel(
-        plan_.policy, {matrix.type, matrix.tiles, matrix.groups, columns, gate, experts});
-    if (kernel.x_format != XFormat::F32) quantise(op.x);
+    const MatrixKernel kernel = kernel_for(op);
+    prepare(op.x, kernel.x_format);
 
     const uint32_t rows = gate ? plan_.graph.weights[op.weights.front()].rows
                                : matrix_rows(op.weights);
@@ -228,23 +238,23 @@ class Lowering {
 
   Call matrix_call(const graph::MatMul& op, const MatrixPart& part, const shared::MatPush& push,
                    const MatrixKernel& kernel, uint32_t columns) const {
-    const bool int8 = kernel.x_format != XFormat::F32;
+    const bool prepared = kernel.x_format != XFormat::F32;
     const DeviceVector* bias = op.biases.empty() ? nullptr : plan_.find_vector(op.biases);
     Call call;
     call.kernel = kernel.module;
     call.constants = {bias != nullptr ? 1u : 0u, op.residual != kNone ? 1u : 0u,
                       uint32_t(op.gate), op.experts_by != kNone ? 1u : 0u};
     if (!kernel.tiled) call.constants.insert(call.constants.end(), {kernel.cols, kernel.tiles});
-    call.bindings = {part.slice, int8 ? plan_.q8_units : slice(op.x), slice(op.out),
+    call.bindings = {part.slice, prepared ? plan_.x_units : slice(op.x), slice(op.out),
                      bias != nullptr ? bias->slice : plan_.empty,
                      op.residual != kNone ? slice(op.residual) : plan_.empty,
                      op.experts_by != kNone ? slice(op.experts_by) : plan_.empty};
-    if (int8) call.bindings.push_back(plan_.q8_scales);
+    if (prepared) call.bindings.push_back(plan_.x_scales);
     call.push = push_words(push);
     call.groups = kernel.tiled ? std::array{div_up(push.tiles, 8u), div_up(columns, 64u), 1u}
                                : std::array{div_up(push.tiles, kernel.tiles),
                                             div_up(columns, kernel.cols), 1u};
-    call.accesses = {int8 ? whole(kInt8, false) : access(op.x, false), access(op.out, true)};
+    call.accesses = {prepared ? whole(kPrepared, false) : access(op.x, false), access(op.out, true)};
     for (const ValueId id : {op.residual, op.experts_by})
       if (id != kNone) call.accesses.push_back(access(id, false));
     const uint64_t read = op.experts_by == kNone ? part.tiles : uint64_t{push.tiles} * op.n_used;
@@ -412,7 +422,8 @@ class Lowering {
   std::vector<Dispatch> list_;
   HazardTracker hazards_;
   std::string label_;
-  ValueId quantised_ = kNone;  ///< the value whose int8 form is in the work area
+  ValueId prepared_ = kNone;  ///< the value that lies in the work area, and its form there
+  XFormat prepared_format_ = XFormat::F32;
 };
 
 }  // namespace

@@ -15,9 +15,11 @@ using graph::WeightId;
 // Fills buffers[] one after another; slices never straddle two.
 class ArenaAllocator {
  public:
-  ArenaAllocator(std::vector<BufferPlan>& buffers, std::string name, uint64_t arena_bytes,
-                 uint32_t alignment)
-      : buffers_(buffers), name_(std::move(name)), arena_bytes_(arena_bytes), alignment_(alignment) {}
+  ArenaAllocator(std::vector<BufferPlan>& buffers, const Policy& policy, BufferPlan kind)
+      : buffers_(buffers),
+        kind_(std::move(kind)),
+        arena_bytes_(policy.arena_bytes),
+        alignment_(policy.alignment) {}
 
   BufferSlice take(uint64_t bytes) {
     if (current_ == kNoBuffer || buffers_[current_].bytes + bytes > arena_bytes_) open();
@@ -32,10 +34,10 @@ class ArenaAllocator {
  private:
   void open() {
     current_ = uint32_t(buffers_.size());
-    buffers_.push_back({name_, 0, BufferDomain::Device});
+    buffers_.push_back(kind_);
   }
   std::vector<BufferPlan>& buffers_;
-  std::string name_;
+  BufferPlan kind_;
   uint64_t arena_bytes_;
   uint32_t alignment_;
   BufferId current_ = kNoBuffer;
@@ -146,7 +148,7 @@ BufferSlice own_buffer(ModelPlan& plan, const char* name, uint64_t bytes, Buffer
   return {uint32_t(plan.buffers.size() - 1), 0, bytes};
 }
 
-// Widest column that a matrix kernel reads as int8, and what attention leaves for its merge.
+// Widest column that a matrix kernel reads in another form, and what attention leaves for its merge.
 void plan_work_areas(ModelPlan& plan) {
   uint64_t blocks = 0, partial_words = 0;
   for (const graph::Node& node : plan.graph.nodes) {
@@ -163,11 +165,11 @@ void plan_work_areas(ModelPlan& plan) {
                                              (plan.graph.layers[op->layer].head_v + 2));
     }
   }
-  if (plan.policy.q8) {
-    const uint32_t unit_bytes = plan.policy.lane ? 64 : 32;
-    plan.q8_units = own_buffer(plan, "int8 activations", blocks * unit_bytes, BufferDomain::Device);
-    plan.q8_scales = own_buffer(plan, "activation scales", blocks * 16, BufferDomain::Device);
-    plan.memory.scratch += plan.q8_units.bytes + plan.q8_scales.bytes;
+  if (plan.policy.q8 || plan.policy.fp16) {
+    const uint32_t unit_bytes = plan.policy.lane || plan.policy.fp16 ? 64 : 32;
+    plan.x_units = own_buffer(plan, "prepared activations", blocks * unit_bytes, BufferDomain::Device);
+    plan.x_scales = own_buffer(plan, "activation scales", blocks * 16, BufferDomain::Device);
+    plan.memory.scratch += plan.x_units.bytes + plan.x_scales.bytes;
   }
   if (plan.policy.split_attention && plan.pages_per_sequence > 1) {
     plan.partials = own_buffer(plan, "attention partials", partial_words * 4, BufferDomain::Device);
@@ -230,8 +232,10 @@ Result<ModelPlan> plan_model(graph::Graph graph, const Capabilities& caps, RunOp
   plan.pages_per_sequence = div_up(options.context, PUMICE_PAGE);
   plan.pages = plan.pages_per_sequence * options.max_sequences;
 
-  ArenaAllocator matrices(plan.buffers, "weights", plan.policy.arena_bytes, plan.policy.alignment);
-  ArenaAllocator vectors(plan.buffers, "vectors", plan.policy.arena_bytes, plan.policy.alignment);
+  // The upload writes every byte of a matrix slice, its padding too; nothing binds what lies between.
+  ArenaAllocator matrices(plan.buffers, plan.policy,
+                          {.name = "weights", .domain = BufferDomain::Device, .fully_written = true});
+  ArenaAllocator vectors(plan.buffers, plan.policy, {.name = "vectors"});
   for (const graph::Node& node : plan.graph.nodes)
     PUMICE_TRY(add_node_weights(plan, node, matrices, vectors));
   plan.logit_bias = vectors.take(align_up<uint64_t>(uint64_t{plan.graph.n_vocab} * 4, 256));

@@ -74,7 +74,7 @@ struct ModelPlan {
   std::vector<DeviceVector> vectors;
   std::vector<CachePlan> caches;    ///< by layer
   std::vector<BufferSlice> ropes;   ///< by Graph::ropes
-  BufferSlice scratch, q8_units, q8_scales, partials;  ///< the last three may be empty
+  BufferSlice scratch, x_units, x_scales, partials;  ///< the last three may be empty
   BufferSlice step, result, logits_host, logit_bias, empty;
   StepLayout layout;
   uint32_t max_columns = 0;         ///< token columns, padded to what kernels write

@@ -45,7 +45,9 @@ Policy choose_policy(const Capabilities& caps, const RunOptions& options) {
   // Measured default: int8 activations pay on the lane kernels and where the device has the dot.
   policy.q8 = options.activations == ActivationType::Q8 ||
               (options.activations == ActivationType::Auto && (policy.lane || policy.dot8));
-  policy.tiled = !policy.lane && !options.deterministic && !policy.q8;
+  // Tiles add in another order than the mat-vec kernels: prompts use them unless bits must agree.
+  policy.tiled = !policy.lane && !options.deterministic && options.activations != ActivationType::Q8;
+  policy.fp16 = policy.tiled && options.activations == ActivationType::Auto && caps.fp16 && caps.storage16;
   policy.kv_f32 = options.cache == CacheType::F32;
   policy.split_attention = !caps.is_cpu;
   policy.alignment = std::max({caps.storage_alignment, caps.texel_alignment, 256u});
@@ -59,7 +61,7 @@ Policy choose_policy(const Capabilities& caps, const RunOptions& options) {
 
 std::string describe(const Policy& policy) {
   std::string text = policy.lane ? "row-per-lane kernels" : "workgroup kernels";
-  if (policy.tiled) text += " with tiled prompts";
+  if (policy.tiled) text += policy.fp16 ? " with binary16 tiles for prompts" : " with tiles for prompts";
   text += policy.q8 ? (policy.dot8 ? ", int8 activations (dot product)" : ", int8 activations")
                     : ", f32 activations";
   text += policy.kv_f32 ? ", f32 cache" : ", f16 cache";
@@ -72,7 +74,8 @@ MatrixKernel choose_matrix_kernel(const Policy& policy, const MatrixShape& shape
   if (policy.lane) return lane_kernel(policy, shape, q8);
   if (policy.tiled && !shape.experts && shape.columns >= 16) {
     MatrixKernel kernel;
-    kernel.module = "matmul_tile." + type_name(shape.type) + ".f32";
+    kernel.module = "matmul_tile." + type_name(shape.type) + (policy.fp16 ? ".f16" : ".f32");
+    kernel.x_format = policy.fp16 ? XFormat::Half : XFormat::F32;
     kernel.tiled = true;
     return kernel;
   }

@@ -24,8 +24,8 @@ struct RunOptions {
   bool deterministic = false;  ///< bits independent of chunking and neighbours
 };
 
-/// The int8 form that a matrix kernel reads.
-enum class XFormat : uint8_t { F32 = 0, Packed = 1, Pairs = 2 };
+/// The form in which a matrix kernel reads activations; values are MODE of kernel/prepare.glsl.
+enum class XFormat : uint8_t { F32 = 0, Packed = 1, Pairs = 2, Half = 3 };
 
 /// Everything the scheduler decides once per device and options.
 struct Policy {
@@ -34,6 +34,7 @@ struct Policy {
   bool q8 = false;           ///< int8 activations where the codec has an integer path
   bool dot8 = false;         ///< integer dot product instruction
   bool tiled = false;        ///< shared-memory tiles for prompts
+  bool fp16 = false;         ///< those tiles in binary16, activations in 16-bit storage
   bool kv_f32 = false;
   bool split_attention = false;  ///< one workgroup per page, then a merge (decode on GPUs)
   uint64_t matrix_binding_bytes = 0;  ///< largest weight binding

@@ -45,7 +45,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const LoadOptions& options) {
   engine->load_times_.open_ms = ms_since(start);
 
   Clock::time_point lap = Clock::now();
-  PUMICE_TRY_ASSIGN(engine->device_, vk::Device::open(options.device));
+  PUMICE_TRY_ASSIGN(engine->device_, options.open_device(options.device));
   engine->load_times_.device_ms = ms_since(lap);
 
   model::BuildOptions build{options.run.context};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -30,11 +31,15 @@ struct SamplingOptions {
   uint64_t seed = 0;
 };
 
+using OpenDevice =
+    std::function<Result<std::unique_ptr<vk::Device>>(const vk::DeviceOptions& options)>;
+
 struct LoadOptions {
   std::string model;  ///< path of a GGUF file (any part of a split one)
   RunOptions run;
   vk::DeviceOptions device;
   LoadProgress progress;
+  OpenDevice open_device = vk::Device::open;  ///< tests plan faults and lower limits here
 };
 
 /// One column of a step: a token appended to a sequence.

@@ -110,7 +110,7 @@ Result<void> map(Context& context, Buffer& buffer, uint32_t type) {
       context.fn.MapMemory(context.device, buffer.memory.get(), 0, VK_WHOLE_SIZE, 0, &address);
   if (result != VK_SUCCESS) return context.failed("vkMapMemory", result);
   buffer.mapped = static_cast<std::byte*>(address);
-  std::memset(address, 0, size_t(buffer.capacity));
+  if (!buffer.plan.fully_written) std::memset(address, 0, size_t(buffer.capacity));
   return {};
 }
 

@@ -22,7 +22,8 @@ class BufferPool {
  public:
   explicit BufferPool(Context& context) : context_(context) {}
 
-  /// Host-visible buffers come zero-filled; the others must be filled by the caller.
+  /// Host-visible buffers come zero-filled unless the plan says that they are fully written; the
+  /// others must be filled by the caller.
   [[nodiscard]] Result<BufferId> create(const BufferPlan& plan);
   void destroy(BufferId id);
   /// Null for an id that does not exist (any more). The pointer lives until destroy().

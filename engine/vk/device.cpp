@@ -81,7 +81,7 @@ class VulkanDevice final : public Device {
 Result<BufferId> VulkanDevice::create_buffer(const BufferPlan& plan) {
   PUMICE_TRY_ASSIGN(const BufferId id, buffers_.create(plan));
   const Buffer* buffer = buffers_.find(id);
-  if (buffer->mapped != nullptr) return id;
+  if (buffer->mapped != nullptr || plan.fully_written) return id;
   auto zeroed = uploader_.fill_with_zeros(*buffer);
   if (zeroed) return id;
   destroy_buffer(id);

@@ -64,7 +64,8 @@ class Device {
   /// Text of every validation message so far (empty without `validation`).
   [[nodiscard]] virtual const std::vector<std::string>& validation_log() const = 0;
 
-  /// Allocates a zero-filled buffer. A buffer larger than one allocation may be is OutOfMemory,
+  /// Allocates a buffer, zero-filled unless the plan says that it is fully written. A buffer larger
+  /// than one allocation may be is OutOfMemory,
   /// with the limit in words.
   [[nodiscard]] virtual Result<BufferId> create_buffer(const BufferPlan& plan) = 0;
   virtual void destroy_buffer(BufferId buffer) = 0;

@@ -1,16 +1,27 @@
 // Matrix times many columns for GPUs: a 64 x 64 tile of y per workgroup of 256, 32 weights of depth
-// at a time through shared memory, 4 x 4 outputs per invocation. Baseline tier, f32 throughout.
+// at a time through shared memory, 4 x 4 outputs per invocation. Baseline tier: f32 throughout.
+// 16-bit tier (FP16): activations arrive as binary16 in 16-bit storage and both tiles are shared as
+// binary16, half the traffic and half the shared memory; products and sums stay f32.
 // The order of additions differs from the mat-vec kernels: not eligible with --deterministic.
-layout(local_size_x = 256) in;
-
+#ifdef FP16
+#extension GL_EXT_shader_16bit_storage : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#define STAGED float16_t
+layout(set = 0, binding = 1, std430) readonly buffer XHalves { f16vec4 x_halves[]; };
+vec4 x_quad(uint i) { return vec4(x_halves[i]); }
+#else
+#define STAGED float
 #include "lib/columns.glsl"
+#endif
+
+layout(local_size_x = 256) in;
 #include "lib/epilogue.glsl"
 
 const uint kGroupsPerBlock = CODEC_BLOCK / 32;
 const uint kRows = 64, kCols = 64;
 
-// Both input tiles, then (with a gate) the tile of sums.
-shared float stage[32 * (kRows + 1) + 32 * (kCols + 1)];
+shared STAGED stage[32 * (kRows + 1) + 32 * (kCols + 1)];
+shared float exchange[16 * kRows];  // one column of sums of every invocation
 const uint kXTile = 32 * (kRows + 1);
 
 // Each of the first 64 invocations of a half decodes 32 weights of one row.
@@ -24,7 +35,7 @@ void load_weights(uint first_tile, uint group, uint lane) {
   UNROLL for (uint i = 0; i < 8; ++i) {
     vec2 ab = affine(head, g, i >> 2);
     vec4 v = ab.x * quad(w, i) + ab.y;
-    UNROLL for (uint e = 0; e < 4; ++e) stage[(4 * i + e) * (kRows + 1) + lane] = v[e];
+    UNROLL for (uint e = 0; e < 4; ++e) stage[(4 * i + e) * (kRows + 1) + lane] = STAGED(v[e]);
   }
 }
 
@@ -34,7 +45,7 @@ void load_columns(uint first_col, uint group, uint lane) {
     uint c = at >> 3, q = at & 7;
     vec4 v = vec4(0.0);
     if (first_col + c < p.columns) v = x_quad(((first_col + c) * p.x_stride + group * 32) / 4 + q);
-    UNROLL for (uint e = 0; e < 4; ++e) stage[kXTile + (4 * q + e) * (kCols + 1) + c] = v[e];
+    UNROLL for (uint e = 0; e < 4; ++e) stage[kXTile + (4 * q + e) * (kCols + 1) + c] = STAGED(v[e]);
   }
 }
 
@@ -53,8 +64,8 @@ void main() {
     LOOP for (uint k = 0; k < 32; ++k) {
       float wr[4], xc[4];
       UNROLL for (uint i = 0; i < 4; ++i) {
-        wr[i] = stage[k * (kRows + 1) + row0 + i];
-        xc[i] = stage[kXTile + k * (kCols + 1) + col0 + i];
+        wr[i] = float(stage[k * (kRows + 1) + row0 + i]);
+        xc[i] = float(stage[kXTile + k * (kCols + 1) + col0 + i]);
       }
       UNROLL for (uint i = 0; i < 4; ++i)
         UNROLL for (uint j = 0; j < 4; ++j) sums[i * 4 + j] += wr[i] * xc[j];
@@ -62,20 +73,20 @@ void main() {
     barrier();
   }
 
-  // With a gate, tiles alternate gate and up: the partner of a row lies 8 rows further on.
-  if (GATE != 0) {
-    UNROLL for (uint i = 0; i < 4; ++i)
-      UNROLL for (uint j = 0; j < 4; ++j) stage[(row0 + i) * kCols + col0 + j] = sums[i * 4 + j];
-    barrier();
-  }
-  UNROLL for (uint i = 0; i < 4; ++i) {
-    uint row = row0 + i, tile = first_tile + row / 8;
-    if (tile >= p.tiles || (GATE != 0 && (row & 8) != 0)) continue;
-    uint out_row = p.first_row + (GATE != 0 ? tile / 2 : tile) * 8 + (row & 7);
-    UNROLL for (uint j = 0; j < 4; ++j) {
-      if (first_col + col0 + j >= p.columns) continue;
-      float partner = GATE != 0 ? stage[(row + 8) * kCols + col0 + j] : 0.0;
-      store_row(out_row, first_col + col0 + j, sums[i * 4 + j], partner);
+  // With a gate, tiles alternate gate and up: the partner of a row lies 8 rows further on, in
+  // another invocation's sums. They change hands one column per invocation at a time.
+  UNROLL for (uint j = 0; j < 4; ++j) {
+    if (GATE != 0) {
+      barrier();
+      UNROLL for (uint i = 0; i < 4; ++i) exchange[(lane >> 4) * kRows + row0 + i] = sums[i * 4 + j];
+      barrier();
+    }
+    UNROLL for (uint i = 0; i < 4; ++i) {
+      uint row = row0 + i, tile = first_tile + row / 8, column = first_col + col0 + j;
+      if (tile >= p.tiles || column >= p.columns || (GATE != 0 && (row & 8) != 0)) continue;
+      uint out_row = p.first_row + (GATE != 0 ? tile / 2 : tile) * 8 + (row & 7);
+      float partner = GATE != 0 ? exchange[(lane >> 4) * kRows + row + 8] : 0.0;
+      store_row(out_row, column, sums[i * 4 + j], partner);
     }
   }
 }

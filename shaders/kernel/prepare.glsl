@@ -5,7 +5,8 @@
 layout(local_size_x = 64) in;
 layout(push_constant) uniform Push { PreparePush p; };
 layout(constant_id = 0) const uint NORM = 1;
-layout(constant_id = 1) const uint MODE = 0;  // 0 f32, 1 packed int8, 2 int8 pairs for the lane kernel
+// 0 f32, 1 packed int8, 2 int8 pairs for the lane kernel, 3 binary16
+layout(constant_id = 1) const uint MODE = 0;
 
 #include "lib/quads.glsl"
 layout(set = 0, binding = 1, std430) readonly buffer NormWeight { vec4 norm_weight[]; };
@@ -40,7 +41,8 @@ uvec2 pack_pairs(ivec4 q) {
   return uvec2(uint(q.z) + (uint(q.x) << 16), uint(q.w) + (uint(q.y) << 16));
 }
 
-void quantise32(uint column, uint group, uint x_first, float factor) {
+// 32 elements in the form that MODE asks for.
+void prepare32(uint column, uint group, uint x_first, float factor) {
   vec4 v[8];
   float largest = 0.0;
   UNROLL for (uint i = 0; i < 8; ++i) {
@@ -49,6 +51,14 @@ void quantise32(uint column, uint group, uint x_first, float factor) {
     if (NORM != 0 && element < p.width) v[i] = v[i] * factor * norm_weight[group * 8 + i];
     vec4 a = abs(v[i]);
     largest = max(largest, max(max(a.x, a.y), max(a.z, a.w)));
+  }
+  if (MODE == 3) {
+    UNROLL for (uint i = 0; i < 8; ++i) v[i] = clamp(v[i], -65504.0, 65504.0);
+    UNROLL for (uint i = 0; i < 4; ++i)
+      units[(column * p.groups32 + group) * 4 + i] =
+          uvec4(packHalf2x16(v[2 * i].xy), packHalf2x16(v[2 * i].zw),
+                packHalf2x16(v[2 * i + 1].xy), packHalf2x16(v[2 * i + 1].zw));
+    return;
   }
   float d = largest / 127.0;
   float inverse = largest > 0.0 ? 127.0 / largest : 0.0;
@@ -82,6 +92,6 @@ void main() {
       y[y_first + i] = in_quad(x_first + i) * factor * norm_weight[i];
   } else {
     LOOP for (uint group = lane; group < p.groups32; group += 64)
-      quantise32(column, group, x_first, factor);
+      prepare32(column, group, x_first, factor);
   }
 }
