@@ -19,7 +19,7 @@ MatrixKernel lane_kernel(const Policy& policy, const MatrixShape& shape, bool q8
   kernel.module = "matvec_lane." + type_name(shape.type) + (q8 ? ".q8" : ".f32");
   kernel.x_format = q8 ? XFormat::Pairs : XFormat::F32;
   kernel.cols = shape.experts ? 1 : columns_per_group(shape.columns);
-  kernel.tiles = shape.gate || kernel.cols > 1 ? 2 : 1;
+  kernel.tiles = 2;
   (void)policy;
   return kernel;
 }

@@ -32,16 +32,18 @@ struct InstanceOptions {
 [[nodiscard]] Result<std::unique_ptr<Instance>> create_instance(const InstanceOptions& options);
 
 /// Both calls of an enumeration: asks for the count, then for the rows, again while it grows.
+/// There are no rows unless it returns VK_SUCCESS.
 template <class Row, class Call>
 [[nodiscard]] VkResult enumerate(std::vector<Row>& rows, const Call& call) {
   VkResult result = VK_INCOMPLETE;
   for (int attempt = 0; attempt < 8 && result == VK_INCOMPLETE; ++attempt) {
     uint32_t count = 0;
+    rows.clear();
     result = call(&count, static_cast<Row*>(nullptr));
     if (result != VK_SUCCESS) return result;
     rows.assign(count, Row{});
     result = count == 0 ? VK_SUCCESS : call(&count, rows.data());
-    rows.resize(count);
+    rows.resize(result == VK_SUCCESS ? count : 0);
   }
   return result;
 }

@@ -59,7 +59,10 @@ Result<Uploader::Slot*> Uploader::begin() {
 
 Result<void> Uploader::submit(Slot& slot) {
   const VkResult result = context_.fn.EndCommandBuffer(slot.commands);
-  if (result != VK_SUCCESS) return context_.failed("vkEndCommandBuffer", result);
+  if (result != VK_SUCCESS) {
+    (void)context_.fn.ResetCommandBuffer(slot.commands, 0);  // the next upload begins it again
+    return context_.failed("vkEndCommandBuffer", result);
+  }
   PUMICE_TRY_ASSIGN(slot.ticket, timeline_.submit(slot.commands));
   next_ = (next_ + 1) % slots_.size();
   return {};

@@ -7,7 +7,7 @@
 vec2 unpack_bfloat2(uint pair) {
   return vec2(uintBitsToFloat(pair << 16), uintBitsToFloat(pair & 0xFFFF0000u));
 }
-Q32 load32(uint tile, uint r, uint g) {
+Q32 load32(uint tile, uint r, uint h, uint s) {
   Q32 w;
   UNROLL for (uint i = 0; i < 4; ++i) {
     uvec4 u = fetch_unit(tile + 8 * i + r);

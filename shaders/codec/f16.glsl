@@ -4,7 +4,7 @@
 #define CODEC_SPAN 1
 #define CODEC_GROUP 32
 #include "lib/codec_float.glsl"
-Q32 load32(uint tile, uint r, uint g) {
+Q32 load32(uint tile, uint r, uint h, uint s) {
   Q32 w;
   UNROLL for (uint i = 0; i < 4; ++i) {
     uvec4 u = fetch_unit(tile + 8 * i + r);

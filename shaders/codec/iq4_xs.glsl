@@ -16,8 +16,8 @@ Head load_head(uint tile, uint r) {
   uint first = fetch_word(tile + 64, 2 * r);
   return Head(unpackHalf2x16(first).x, first >> 16, fetch_word(tile + 64, 2 * r + 1));
 }
-Q32 load32(uint tile, uint r, uint g) {
-  uvec4 u = fetch_unit(tile + 8 * g + r);
+Q32 load32(uint tile, uint r, uint h, uint s) {
+  uvec4 u = fetch_unit(tile + 8 * h + r);
   return Q32(look_up16(kIq4Table, u & 0x0F0F0F0Fu), look_up16(kIq4Table, (u >> 4) & 0x0F0F0F0Fu));
 }
 vec2 affine(Head h, uint g, uint side) {

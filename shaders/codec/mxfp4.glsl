@@ -16,7 +16,7 @@ float half_power(uint e) { return uintBitsToFloat(e < 2 ? 0x00200000u << e : (e 
 Head load_head(uint tile, uint r) {
   return Head(half_power((fetch_word(tile + 8, r >> 2) >> (8 * (r & 3))) & 0xFFu));
 }
-Q32 load32(uint tile, uint r, uint g) {
+Q32 load32(uint tile, uint r, uint h, uint s) {
   uvec4 u = fetch_unit(tile + r);
   return Q32(look_up16(kE2m1Table, u & 0x0F0F0F0Fu), look_up16(kE2m1Table, (u >> 4) & 0x0F0F0F0Fu));
 }

@@ -10,8 +10,8 @@ struct Head {
   float d;
 };
 Head load_head(uint tile, uint r) { return Head(fetch_half(tile + 8, r)); }
-Q32 load32(uint tile, uint r, uint g) {
-  uint bits = fetch_unit(tile + r)[g];
+Q32 load32(uint tile, uint r, uint h, uint s) {
+  uint bits = fetch_unit(tile + r)[s];
   return Q32(fifth_bits(bits, 0) >> 4, fifth_bits(bits, 1) >> 4);
 }
 vec2 affine(Head h, uint g, uint side) { return vec2(2.0 * h.d, -h.d); }

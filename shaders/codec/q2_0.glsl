@@ -14,8 +14,8 @@ uvec4 spread16(uint word) {
   return uvec4(spread_pairs4(word), spread_pairs4(word >> 8), spread_pairs4(word >> 16),
                spread_pairs4(word >> 24));
 }
-Q32 load32(uint tile, uint r, uint g) {
+Q32 load32(uint tile, uint r, uint h, uint s) {
   uvec4 u = fetch_unit(tile + r);
-  return g == 0 ? Q32(spread16(u.x), spread16(u.y)) : Q32(spread16(u.z), spread16(u.w));
+  return s == 0 ? Q32(spread16(u.x), spread16(u.y)) : Q32(spread16(u.z), spread16(u.w));
 }
 vec2 affine(Head h, uint g, uint side) { return vec2(h.d, -h.d); }

@@ -12,9 +12,9 @@ struct Head {
 Head load_head(uint tile, uint r) {
   return Head(unpackHalf2x16(fetch_word(tile + 40, r)), fetch_unit(tile + r));
 }
-Q32 load32(uint tile, uint r, uint g) {
-  uint unit = tile + 8 + 16 * (g >> 2) + r;
-  uint shift = 2 * (g & 3);
+Q32 load32(uint tile, uint r, uint h, uint s) {
+  uint unit = tile + 8 + 16 * h + r;
+  uint shift = 2 * s;
   return Q32((fetch_unit(unit) >> shift) & 0x03030303u, (fetch_unit(unit + 8) >> shift) & 0x03030303u);
 }
 vec2 affine(Head h, uint g, uint side) {

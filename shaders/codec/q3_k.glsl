@@ -18,11 +18,11 @@ Head load_head(uint tile, uint r) {
   uvec4 high = uvec4(top, top >> 2, top >> 4, top >> 6) & 0x03030303u;
   return Head(fetch_half(tile + 54, r), low | (high << 4));
 }
-Q32 load32(uint tile, uint r, uint g) {
-  uint unit = tile + 16 + 16 * (g >> 2) + r;
-  uint shift = 2 * (g & 3);
-  uvec4 mask_lo = (fetch_unit(tile + r) >> g) & 0x01010101u;
-  uvec4 mask_hi = (fetch_unit(tile + 8 + r) >> g) & 0x01010101u;
+Q32 load32(uint tile, uint r, uint h, uint s) {
+  uint unit = tile + 16 + 16 * h + r;
+  uint shift = 2 * s;
+  uvec4 mask_lo = (fetch_unit(tile + r) >> (4 * h + s)) & 0x01010101u;
+  uvec4 mask_hi = (fetch_unit(tile + 8 + r) >> (4 * h + s)) & 0x01010101u;
   return Q32(((fetch_unit(unit) >> shift) & 0x03030303u) | (mask_lo << 2),
              ((fetch_unit(unit + 8) >> shift) & 0x03030303u) | (mask_hi << 2));
 }

@@ -9,7 +9,7 @@ struct Head {
   vec2 dm;
 };
 Head load_head(uint tile, uint r) { return Head(unpackHalf2x16(fetch_word(tile + 8, r))); }
-Q32 load32(uint tile, uint r, uint g) {
+Q32 load32(uint tile, uint r, uint h, uint s) {
   uvec4 u = fetch_unit(tile + r);
   return Q32(u & 0x0F0F0F0Fu, (u >> 4) & 0x0F0F0F0Fu);
 }

@@ -7,8 +7,8 @@
 #include "lib/codec_int.glsl"
 #include "lib/k_scales.glsl"
 Head load_head(uint tile, uint r) { return unpack_head(fetch_unit(tile + r)); }
-Q32 load32(uint tile, uint r, uint g) {
-  uint unit = tile + 8 + 16 * (g >> 1) + r;
-  uint shift = 4 * (g & 1);
+Q32 load32(uint tile, uint r, uint h, uint s) {
+  uint unit = tile + 8 + 16 * h + r;
+  uint shift = 4 * s;
   return Q32((fetch_unit(unit) >> shift) & 0x0F0F0F0Fu, (fetch_unit(unit + 8) >> shift) & 0x0F0F0F0Fu);
 }

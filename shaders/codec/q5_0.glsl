@@ -10,7 +10,7 @@ struct Head {
   float d;
 };
 Head load_head(uint tile, uint r) { return Head(fetch_half(tile + 10, r)); }
-Q32 load32(uint tile, uint r, uint g) {
+Q32 load32(uint tile, uint r, uint h, uint s) {
   uvec4 u = fetch_unit(tile + r);
   uint high = fetch_word(tile + 8, r);
   return Q32((u & 0x0F0F0F0Fu) | fifth_bits(high, 0), ((u >> 4) & 0x0F0F0F0Fu) | fifth_bits(high, 1));

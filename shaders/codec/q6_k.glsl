@@ -13,11 +13,11 @@ struct Head {
 Head load_head(uint tile, uint r) {
   return Head(fetch_half(tile + 104, r), fetch_unit(tile + 96 + r));
 }
-Q32 load32(uint tile, uint r, uint g) {
-  uint low = tile + 32 * (g >> 2) + 16 * (g & 1) + r;
-  uint high = tile + 64 + 16 * (g >> 2) + r;
-  uint low_shift = 4 * ((g >> 1) & 1);
-  uint high_shift = 2 * (g & 3);
+Q32 load32(uint tile, uint r, uint h, uint s) {
+  uint low = tile + 32 * h + 16 * (s & 1) + r;
+  uint high = tile + 64 + 16 * h + r;
+  uint low_shift = 4 * (s >> 1);
+  uint high_shift = 2 * s;
   return Q32(((fetch_unit(low) >> low_shift) & 0x0F0F0F0Fu) |
                  (((fetch_unit(high) >> high_shift) & 0x03030303u) << 4),
              ((fetch_unit(low + 8) >> low_shift) & 0x0F0F0F0Fu) |

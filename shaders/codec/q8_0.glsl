@@ -10,5 +10,5 @@ struct Head {
   float d;
 };
 Head load_head(uint tile, uint r) { return Head(fetch_half(tile + 16, r)); }
-Q32 load32(uint tile, uint r, uint g) { return Q32(fetch_unit(tile + r), fetch_unit(tile + 8 + r)); }
+Q32 load32(uint tile, uint r, uint h, uint s) { return Q32(fetch_unit(tile + r), fetch_unit(tile + 8 + r)); }
 vec2 affine(Head h, uint g, uint side) { return vec2(h.d, 0.0); }

@@ -27,11 +27,11 @@ uint trits4(uint word, uint n) {
 uvec4 trits16(uvec4 u, uint n) {
   return uvec4(trits4(u.x, n), trits4(u.y, n), trits4(u.z, n), trits4(u.w, n));
 }
-Q32 load32(uint tile, uint r, uint g) {
-  if (g < 5) return Q32(trits16(fetch_unit(tile + r), g), trits16(fetch_unit(tile + 8 + r), g));
+Q32 load32(uint tile, uint r, uint h, uint s) {
+  if (h < 5) return Q32(trits16(fetch_unit(tile + r), h), trits16(fetch_unit(tile + 8 + r), h));
   uvec4 tail = fetch_unit(tile + 16 + r);
-  uint n = 2 * (g - 5);
-  if (g < 7) return Q32(trits16(tail, n), trits16(tail, n + 1));
+  uint n = 2 * (h - 5);
+  if (h < 7) return Q32(trits16(tail, n), trits16(tail, n + 1));
   uint last = fetch_word(tile + 24, r);
   return Q32(trits16(tail, 4),
              uvec4(trits4(last, 0), trits4(last, 1), trits4(last, 2), trits4(last, 3)));

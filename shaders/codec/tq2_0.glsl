@@ -9,9 +9,9 @@ struct Head {
   float d;
 };
 Head load_head(uint tile, uint r) { return Head(fetch_half(tile + 32, r)); }
-Q32 load32(uint tile, uint r, uint g) {
-  uint unit = tile + 16 * (g >> 2) + r;
-  uint shift = 2 * (g & 3);
+Q32 load32(uint tile, uint r, uint h, uint s) {
+  uint unit = tile + 16 * h + r;
+  uint shift = 2 * s;
   return Q32((fetch_unit(unit) >> shift) & 0x03030303u, (fetch_unit(unit + 8) >> shift) & 0x03030303u);
 }
 vec2 affine(Head h, uint g, uint side) { return vec2(h.d, -h.d); }

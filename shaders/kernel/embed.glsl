@@ -16,7 +16,7 @@ void main() {
   uint tile = ((row >> 3) * blocks + group / groups_per_block) * CODEC_UNITS;
   uint g = group % groups_per_block;
   Head head = load_head(tile, row & 7);
-  Q32 w = load32(tile, row & 7, g);
+  Q32 w = load32(tile, row & 7, g / CODEC_SPAN, g % CODEC_SPAN);
   uint out_quad = (gl_WorkGroupID.y * p.y_stride + group * 32) / 4;
   UNROLL for (uint i = 0; i < 8; ++i) {
     vec2 ab = affine(head, g, i >> 2);

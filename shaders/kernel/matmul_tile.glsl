@@ -31,7 +31,7 @@ void load_weights(uint first_tile, uint group, uint lane) {
   uint tile = (min(first_tile + lane / 8, p.tiles - 1) * blocks + group / kGroupsPerBlock) * CODEC_UNITS;
   uint g = group % kGroupsPerBlock, r = lane & 7;
   Head head = load_head(tile, r);
-  Q32 w = load32(tile, r, g);
+  Q32 w = load32(tile, r, g / CODEC_SPAN, g % CODEC_SPAN);
   UNROLL for (uint i = 0; i < 8; ++i) {
     vec2 ab = affine(head, g, i >> 2);
     vec4 v = ab.x * quad(w, i) + ab.y;

@@ -124,11 +124,14 @@ void main() {
     }
 #endif
     LOOP for (uint span = 0; span < kGroupsPerBlock; span += kSpan) {
+      // Compilers must see that a span's groups share words: h is the same, s a constant.
+      uint h = span / CODEC_SPAN;
 #if defined(ACT_Q8)
       // Eight lanes hold the 2 x 16 words of two groups, or one group twice.
       uvec4 xv[COLS];
       UNROLL for (uint s = 0; s < kSpan; ++s) {
         uint g = span + s;
+        uint in_span = kSpan == CODEC_SPAN ? s : span % CODEC_SPAN + s;
         if ((s & 1) == 0) {
           UNROLL for (uint c = 0; c < COLS; ++c)
             xv[c] = x_unit((x_block[c] + g) * 4 + (kSpan == 1 ? lane & 3 : lane));
@@ -140,7 +143,7 @@ void main() {
         Q32 w[TILES];
         vec2 ab_lo[TILES], ab_hi[TILES];
         UNROLL for (uint t = 0; t < TILES; ++t) {
-          w[t] = load32(tile[t], lane, g);
+          w[t] = load32(tile[t], lane, h, in_span);
           ab_lo[t] = affine(head[t], g, 0);
           ab_hi[t] = CODEC_GROUP == 16 ? affine(head[t], g, 1) : ab_lo[t];
         }
@@ -149,13 +152,14 @@ void main() {
 #else
       UNROLL for (uint s = 0; s < kSpan; ++s) {
         uint g = span + s;
+        uint in_span = kSpan == CODEC_SPAN ? s : span % CODEC_SPAN + s;
         vec4 xv[COLS];
         UNROLL for (uint c = 0; c < COLS; ++c)
           xv[c] = x_quad((x_word(first_col + c) + (b * kGroupsPerBlock + g) * 32) / 4 + lane);
         Q32 w[TILES];
         vec2 ab_lo[TILES], ab_hi[TILES];
         UNROLL for (uint t = 0; t < TILES; ++t) {
-          w[t] = load32(tile[t], lane, g);
+          w[t] = load32(tile[t], lane, h, in_span);
           ab_lo[t] = affine(head[t], g, 0);
           ab_hi[t] = CODEC_GROUP == 16 ? affine(head[t], g, 1) : ab_lo[t];
         }

@@ -78,7 +78,7 @@ void main() {
     UNROLL for (uint t = 0; t < TILES; ++t) {
       uint tile = ((expert + min(first_tile + t, p.tiles - 1)) * blocks + group / kGroupsPerBlock) * CODEC_UNITS;
       Head head = load_head(tile, row);
-      Q32 w = load32(tile, row, g);
+      Q32 w = load32(tile, row, g / CODEC_SPAN, g % CODEC_SPAN);
       vec2 ab_lo = affine(head, g, 0);
       vec2 ab_hi = CODEC_GROUP == 16 ? affine(head, g, 1) : ab_lo;
       UNROLL for (uint c = 0; c < COLS; ++c) multiply_group(t, w, ab_lo, ab_hi, c, group);

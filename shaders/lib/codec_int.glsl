@@ -1,5 +1,6 @@
 // What every integer codec shares: 32 weights as packed int8 and their views.
 // weight = affine.x * q + affine.y, with q in [0, CODEC_QMAX], or signed when CODEC_SIGNED.
+// Group g of a block is number s of span h: g = h * CODEC_SPAN + s; a span's groups share words.
 struct Q32 {
   uvec4 lo;  // weights 0..15, four per word, ascending
   uvec4 hi;  // weights 16..31
