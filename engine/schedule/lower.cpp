@@ -399,9 +399,12 @@ class Lowering {
     push.bias_words = plan_.graph.n_vocab;
     push.advance = shape_.advance ? 1 : 0;
     label_ = "check logits";
-    emit({texel("check_logits"), {}, {slice(logits), plan_.result}, push_words(push),
-          {shape_.outputs, 1, 1}, {access(logits, false), whole(kResult, true)}});
-    if (shape_.ending == Ending::Sample) {
+    const bool sample = shape_.ending == Ending::Sample;
+    emit({texel("check_logits"), {sample ? 1u : 0u},
+          {slice(logits), plan_.result, slice(logits), plan_.step}, push_words(push),
+          {shape_.outputs, 1, 1},
+          {access(logits, sample), whole(kResult, true), whole(kStep, false)}});
+    if (sample) {
       label_ = "sample";
       emit({texel("sample"), {}, {slice(logits), plan_.result, plan_.step, plan_.logit_bias},
             push_words(push), {shape_.outputs, 1, 1},

@@ -1,7 +1,7 @@
-// Picks a token per column on the device: repetition penalty, top-k, top-p, min-p, temperature and
-// a counter-based random number, or the greedy choice. One workgroup of 256 per column; every sum
+// Picks a token per column on the device: top-k, top-p, min-p, temperature and a counter-based
+// random number, or the greedy choice (check_logits has applied the repetition penalty). One workgroup of 256 per column; every sum
 // has a fixed order or is an integer, so the same seed picks the same token everywhere the logits
-// have the same bits. Order of the filters: penalty, top-k, top-p, min-p, temperature.
+// have the same bits. Order: penalty, bias, top-k, top-p, min-p, temperature.
 #include "lib/prelude.glsl"
 #include "shared/push.h"
 layout(local_size_x = 256) in;
@@ -11,13 +11,11 @@ layout(set = 0, binding = 1, std430) buffer Result { uint result[]; };
 layout(set = 0, binding = 2, std430) buffer Step { uint step_words[]; };
 layout(set = 0, binding = 3, std430) readonly buffer Bias { float logit_bias[]; };
 
-const uint kThreads = 256, kHistory = PUMICE_HISTORY;
+const uint kThreads = 256;
 const float kNone = -3.0e38;
 
 shared float shared_float[kThreads];
 shared uint shared_uint[kThreads];
-shared uint history[kHistory];
-shared uint history_count;
 
 SampleSettings settings;
 uint lane, first_quad;
@@ -29,34 +27,15 @@ uint key_of(float v) {
   return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
 }
 
-float penalised(uint token, float l) {
-  LOOP for (uint i = 0; i < history_count; ++i) {
-    if (history[i] == token) return l > 0.0 ? l / settings.repeat_penalty : l * settings.repeat_penalty;
-  }
-  return l;
-}
-
-// Logits of tokens 4i .. 4i+3 after bias and penalty.
+// Logits of tokens 4i .. 4i+3 with their bias.
 vec4 logits4(uint i) {
   vec4 l = in_quad(first_quad + i);
   UNROLL for (uint e = 0; e < 4; ++e) {
     uint token = 4 * i + e;
     if (token >= p.n_vocab) l[e] = kNone;
-    else {
-      if (p.bias_words != 0) l[e] = max(l[e] + logit_bias[token], kNone);
-      if (history_count != 0) l[e] = penalised(token, l[e]);
-    }
+    else if (p.bias_words != 0) l[e] = max(l[e] + logit_bias[token], kNone);
   }
   return l;
-}
-
-void load_history(uint column) {
-  if (lane == 0) history_count = settings.repeat_penalty == 1.0 ? 0 : min(min(settings.repeat_last, settings.history_length), kHistory);
-  barrier();
-  uint ring = p.history_at + column * p.history_stride;
-  if (lane < history_count)
-    history[lane] = step_words[ring + (settings.history_length - 1 - lane) % kHistory];
-  barrier();
 }
 
 // Highest logit; the lowest token among equals.
@@ -217,7 +196,7 @@ uint draw(uint threshold, uint fallback) {
 void remember(uint column, uint token) {
   uint at = p.settings_at + column * PUMICE_SETTINGS_WORDS;
   uint ring = p.history_at + column * p.history_stride;
-  step_words[ring + settings.history_length % kHistory] = token;
+  step_words[ring + settings.history_length % PUMICE_HISTORY] = token;
   step_words[at + 6] = settings.history_length + 1;
   step_words[at + 9] = settings.counter + 1;
   if (p.advance != 0) {
@@ -236,7 +215,6 @@ void main() {
                             uintBitsToFloat(step_words[at + 4]), step_words[at + 5],
                             step_words[at + 6], step_words[at + 7], step_words[at + 8],
                             step_words[at + 9]);
-  load_history(column);
   uint token = arg_max();
   if (settings.temperature > 0.0) {
     uint threshold = threshold_key();
