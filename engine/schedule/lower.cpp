@@ -403,7 +403,7 @@ class Lowering {
     emit({texel("check_logits"), {sample ? 1u : 0u},
           {slice(logits), plan_.result, slice(logits), plan_.step}, push_words(push),
           {shape_.outputs, 1, 1},
-          {access(logits, sample), whole(kResult, true), whole(kStep, false)}});
+          {access(logits, true), whole(kResult, true), whole(kStep, false)}});
     if (sample) {
       label_ = "sample";
       emit({texel("sample"), {}, {slice(logits), plan_.result, plan_.step, plan_.logit_bias},
