@@ -8,7 +8,15 @@
 
 namespace pumice {
 
-enum class DriverKind : uint8_t { Other, Lavapipe, SwiftShader, Nvidia, Radv, AmdProprietary, IntelMesa };
+enum class DriverKind : uint8_t {
+  Other,
+  Lavapipe,
+  SwiftShader,
+  Nvidia,
+  Radv,
+  AmdProprietary,
+  IntelMesa
+};
 
 struct Capabilities {
   std::string device_name;  ///< "llvmpipe (LLVM 15.0.6, 256 bits)"
@@ -37,21 +45,21 @@ struct Capabilities {
   uint32_t max_workgroup_invocations = 128;
   std::array<uint32_t, 3> max_workgroup_size{}, max_workgroup_count{};
   uint32_t max_shared_bytes = 16384, max_push_bytes = 128;
-  uint64_t max_storage_range = 0;      ///< bytes per storage-buffer binding
-  uint64_t max_texel_elements = 0;     ///< texels per uniform texel buffer
+  uint64_t max_storage_range = 0;                           ///< bytes per storage-buffer binding
+  uint64_t max_texel_elements = 0;                          ///< texels per uniform texel buffer
   uint32_t storage_alignment = 256, texel_alignment = 256;  ///< of binding offsets, bytes
-  uint64_t max_allocation = 0;         ///< bytes per vkAllocateMemory
-  uint64_t device_memory = 0;          ///< bytes in the largest device-local heap
-  uint64_t device_memory_free = 0;     ///< budget where the driver reports one, else = device_memory
+  uint64_t max_allocation = 0;                              ///< bytes per vkAllocateMemory
+  uint64_t device_memory = 0;       ///< bytes in the largest device-local heap
+  uint64_t device_memory_free = 0;  ///< budget where the driver reports one, else = device_memory
 };
 
 /// Capabilities a user may take away to run a lower tier on any driver (`--without fp16,dot8`).
 struct CapabilityMask {
-  bool fp16 = false;      ///< true = pretend that it is absent (16-bit arithmetic and storage)
+  bool fp16 = false;  ///< true = pretend that it is absent (16-bit arithmetic and storage)
   bool dot8 = false;
   bool subgroup = false;  ///< no subgroup operations beyond the baseline's shared memory
   bool coopmat = false;
-  bool texel = false;     ///< no texel-buffer kernels
+  bool texel = false;  ///< no texel-buffer kernels
 };
 
 [[nodiscard]] Capabilities masked(Capabilities caps, const CapabilityMask& mask);

@@ -34,15 +34,15 @@ struct BufferSlice {
 /// One compute dispatch. Binding i of the shader reads or writes bindings[i]; whether it is a
 /// storage buffer or a uniform texel buffer is learnt from the SPIR-V.
 struct Dispatch {
-  std::string kernel;                 ///< module name: "matvec_wide.q4_k.f32"
-  std::vector<uint32_t> constants;    ///< specialization constants 0, 1, 2, ...
+  std::string kernel;               ///< module name: "matvec_wide.q4_k.f32"
+  std::vector<uint32_t> constants;  ///< specialization constants 0, 1, 2, ...
   std::vector<BufferSlice> bindings;
-  std::vector<uint32_t> push;         ///< push constants, at most 32 words
+  std::vector<uint32_t> push;  ///< push constants, at most 32 words
   std::array<uint32_t, 3> groups{1, 1, 1};
-  BufferSlice indirect;               ///< when set: three u32 group counts are read from here
-  bool barrier = true;                ///< wait for all earlier dispatches of the list
-  std::string label;                  ///< debug label and timing row
-  uint64_t weight_bytes = 0;          ///< bytes of weights that this dispatch reads
+  BufferSlice indirect;       ///< when set: three u32 group counts are read from here
+  bool barrier = true;        ///< wait for all earlier dispatches of the list
+  std::string label;          ///< debug label and timing row
+  uint64_t weight_bytes = 0;  ///< bytes of weights that this dispatch reads
 };
 
 /// A compiled shader module, embedded at build time.

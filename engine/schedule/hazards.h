@@ -10,9 +10,9 @@ namespace pumice {
 /// A range of memory that a dispatch reads or writes. Columns of one value interleave, so two views
 /// of the same base are told apart by their rows, not by their bytes.
 struct Access {
-  uint32_t space = 0;          ///< buffers that cannot overlap have different spaces
-  uint64_t begin = 0, end = 0; ///< bytes inside the space
-  uint32_t base = UINT32_MAX;  ///< value whose rows follow, or UINT32_MAX
+  uint32_t space = 0;           ///< buffers that cannot overlap have different spaces
+  uint64_t begin = 0, end = 0;  ///< bytes inside the space
+  uint32_t base = UINT32_MAX;   ///< value whose rows follow, or UINT32_MAX
   uint32_t row_begin = 0, row_end = UINT32_MAX;
   bool write = false;
 };

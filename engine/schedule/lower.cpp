@@ -71,10 +71,13 @@ class Lowering {
   }
   [[nodiscard]] Access access(ValueId id, bool write) const {
     const BufferSlice where = slice(id);
-    return {kScratch, where.offset, where.offset + where.bytes, base_of(id), row_of(id),
-            row_of(id) + width_of(id), write};
+    return {kScratch,    where.offset, where.offset + where.bytes,
+            base_of(id), row_of(id),   row_of(id) + width_of(id),
+            write};
   }
-  static Access whole(uint32_t space, bool write) { return {space, 0, UINT64_MAX, UINT32_MAX, 0, UINT32_MAX, write}; }
+  static Access whole(uint32_t space, bool write) {
+    return {space, 0, UINT64_MAX, UINT32_MAX, 0, UINT32_MAX, write};
+  }
 
   [[nodiscard]] BufferSlice vector_slice(WeightId id) const {
     return id == kNone ? plan_.empty : plan_.find_vector({id})->slice;
@@ -125,8 +128,10 @@ class Lowering {
       push.y_stride = stride_of(op.out);
       push.tokens_at = plan_.layout.tokens;
       push.scale = op.scale;
-      emit({texel(("embed." + std::string(info(matrix.type).name)).c_str()), {},
-            {part.slice, plan_.step, slice(op.out)}, push_words(push),
+      emit({texel(("embed." + std::string(info(matrix.type).name)).c_str()),
+            {},
+            {part.slice, plan_.step, slice(op.out)},
+            push_words(push),
             {div_up(matrix.groups, 32u), shape_.tokens, 1},
             {whole(kStep, false), access(op.out, true)}});
     }
@@ -174,10 +179,12 @@ class Lowering {
     push.y_stride = stride_of(op.out);
     const XFormat format = op.group == width_of(op.x) ? common_format(op.out) : XFormat::F32;
     const bool work_area = format != XFormat::F32;
-    emit({texel("prepare"), {1, uint32_t(format)},
+    emit({texel("prepare"),
+          {1, uint32_t(format)},
           {slice(op.x), vector_slice(op.weight), slice(op.out),
            work_area ? plan_.x_units : plan_.empty, work_area ? plan_.x_scales : plan_.empty},
-          push_words(push), {width_of(op.x) / op.group, columns_of(op.x), 1},
+          push_words(push),
+          {width_of(op.x) / op.group, columns_of(op.x), 1},
           {access(op.x, false), work_area ? whole(kPrepared, true) : access(op.out, true)}});
     if (work_area) {
       prepared_ = op.out;
@@ -189,9 +196,11 @@ class Lowering {
   /// Brings x into the work area in the form a kernel reads, unless it is there already.
   void prepare(ValueId x, XFormat format) {
     if (format == XFormat::F32 || (prepared_ == x && prepared_format_ == format)) return;
-    emit({texel("prepare"), {0, uint32_t(format)},
+    emit({texel("prepare"),
+          {0, uint32_t(format)},
           {slice(x), plan_.empty, plan_.empty, plan_.x_units, plan_.x_scales},
-          push_words(prepare_push(x)), {1, columns_of(x), 1},
+          push_words(prepare_push(x)),
+          {1, columns_of(x), 1},
           {access(x, false), whole(kPrepared, true)}},
          format == XFormat::Half ? " to binary16" : " quantise");
     prepared_ = x;
@@ -206,8 +215,8 @@ class Lowering {
     const MatrixKernel kernel = kernel_for(op);
     prepare(op.x, kernel.x_format);
 
-    const uint32_t rows = gate ? plan_.graph.weights[op.weights.front()].rows
-                               : matrix_rows(op.weights);
+    const uint32_t rows =
+        gate ? plan_.graph.weights[op.weights.front()].rows : matrix_rows(op.weights);
     for (const MatrixPart& part : matrix.parts) {
       shared::MatPush push{};
       push.groups = matrix.groups;
@@ -242,10 +251,12 @@ class Lowering {
     const DeviceVector* bias = op.biases.empty() ? nullptr : plan_.find_vector(op.biases);
     Call call;
     call.kernel = kernel.module;
-    call.constants = {bias != nullptr ? 1u : 0u, op.residual != kNone ? 1u : 0u,
-                      uint32_t(op.gate), op.experts_by != kNone ? 1u : 0u};
+    call.constants = {bias != nullptr ? 1u : 0u, op.residual != kNone ? 1u : 0u, uint32_t(op.gate),
+                      op.experts_by != kNone ? 1u : 0u};
     if (!kernel.tiled) call.constants.insert(call.constants.end(), {kernel.cols, kernel.tiles});
-    call.bindings = {part.slice, prepared ? plan_.x_units : slice(op.x), slice(op.out),
+    call.bindings = {part.slice,
+                     prepared ? plan_.x_units : slice(op.x),
+                     slice(op.out),
                      bias != nullptr ? bias->slice : plan_.empty,
                      op.residual != kNone ? slice(op.residual) : plan_.empty,
                      op.experts_by != kNone ? slice(op.experts_by) : plan_.empty};
@@ -254,7 +265,8 @@ class Lowering {
     call.groups = kernel.tiled ? std::array{div_up(push.tiles, 8u), div_up(columns, 64u), 1u}
                                : std::array{div_up(push.tiles, kernel.tiles),
                                             div_up(columns, kernel.cols), 1u};
-    call.accesses = {prepared ? whole(kPrepared, false) : access(op.x, false), access(op.out, true)};
+    call.accesses = {prepared ? whole(kPrepared, false) : access(op.x, false),
+                     access(op.out, true)};
     for (const ValueId id : {op.residual, op.experts_by})
       if (id != kNone) call.accesses.push_back(access(id, false));
     const uint64_t read = op.experts_by == kNone ? part.tiles : uint64_t{push.tiles} * op.n_used;
@@ -289,11 +301,13 @@ class Lowering {
     push.eps = op.norm_eps;
     const uint32_t pairs = rope == nullptr ? 0 : rope->pairs == graph::RopePairs::Adjacent ? 1 : 2;
     emit({"rope_store",
-          {plan_.policy.kv_f32 ? 1u : 0u, op.q_norm != kNone ? 1u : 0u, op.k_norm != kNone ? 1u : 0u, pairs},
+          {plan_.policy.kv_f32 ? 1u : 0u, op.q_norm != kNone ? 1u : 0u,
+           op.k_norm != kNone ? 1u : 0u, pairs},
           {slice(op.q), slice(op.k), slice(op.v), slice(op.q_out), cache.slice,
            rope == nullptr ? plan_.empty : plan_.ropes[op.rope], plan_.step,
            vector_slice(op.q_norm), vector_slice(op.k_norm)},
-          push_words(push), {op.n_heads + 2 * layer.kv_heads, shape_.tokens, 1},
+          push_words(push),
+          {op.n_heads + 2 * layer.kv_heads, shape_.tokens, 1},
           {access(op.q, false), access(op.k, false), access(op.v, false), access(op.q_out, true),
            whole(kFirstCache + op.layer, true), whole(kStep, false)}});
     return {};
@@ -302,7 +316,8 @@ class Lowering {
   Result<void> lower_op(const graph::Attention& op) {
     const graph::CacheLayer& layer = plan_.graph.layers[op.layer];
     const CachePlan& cache = plan_.caches[op.layer];
-    const bool split = plan_.policy.split_attention && shape_.tokens <= 8 && plan_.pages_per_sequence > 1;
+    const bool split =
+        plan_.policy.split_attention && shape_.tokens <= 8 && plan_.pages_per_sequence > 1;
     shared::AttentionPush push{};
     push.q_stride = stride_of(op.q);
     push.out_stride = stride_of(op.out);
@@ -322,13 +337,18 @@ class Lowering {
     push.softcap = op.softcap;
     std::vector<uint32_t> constants{plan_.policy.kv_f32 ? 1u : 0u, layer.head_k, layer.head_v};
     if (!plan_.policy.lane) constants.push_back(split ? 1 : 0);
-    emit({plan_.policy.lane ? "attention_lane.tex" : "attention_wide", constants,
+    emit({plan_.policy.lane ? "attention_lane.tex" : "attention_wide",
+          constants,
           {slice(op.q), cache.slice, split ? plan_.partials : slice(op.out), plan_.step},
-          push_words(push), {op.n_heads, shape_.tokens, split ? plan_.pages_per_sequence : 1},
+          push_words(push),
+          {op.n_heads, shape_.tokens, split ? plan_.pages_per_sequence : 1},
           {access(op.q, false), split ? whole(kPartials, true) : access(op.out, true),
            whole(kFirstCache + op.layer, false), whole(kStep, false)}});
     if (split)
-      emit({"attention_merge", {}, {plan_.partials, slice(op.out), plan_.step}, push_words(push),
+      emit({"attention_merge",
+            {},
+            {plan_.partials, slice(op.out), plan_.step},
+            push_words(push),
             {op.n_heads, shape_.tokens, 1},
             {whole(kPartials, false), access(op.out, true), whole(kStep, false)}},
            " merge");
@@ -350,36 +370,56 @@ class Lowering {
     push.at = at;
     std::vector<Access> accesses{access(a, false), access(out, true), whole(kStep, false)};
     if (b != kNone) accesses.push_back(access(b, false));
-    emit({"columns", {op}, {slice(a), b == kNone ? plan_.empty : slice(b), slice(out), plan_.step},
-          push_words(push), {div_up(push.width, 64u), columns_of(out), 1}, accesses});
+    emit({"columns",
+          {op},
+          {slice(a), b == kNone ? plan_.empty : slice(b), slice(out), plan_.step},
+          push_words(push),
+          {div_up(push.width, 64u), columns_of(out), 1},
+          accesses});
     return {};
   }
   Result<void> lower_op(const graph::Glu& op) {
     return columns(op.activation == graph::Activation::Silu ? 1 : 2, op.gate, op.up, op.out);
   }
   Result<void> lower_op(const graph::Add& op) { return columns(0, op.a, op.b, op.out); }
-  Result<void> lower_op(const graph::Softcap& op) { return columns(3, op.x, kNone, op.out, op.cap); }
+  Result<void> lower_op(const graph::Softcap& op) {
+    return columns(3, op.x, kNone, op.out, op.cap);
+  }
   Result<void> lower_op(const graph::SelectOutputs& op) {
     return columns(4, op.x, kNone, op.out, 1.0f, plan_.layout.outputs);
   }
 
   Result<void> lower_op(const graph::Route& op) {
-    shared::RoutePush push{op.n_experts, op.n_used, stride_of(op.logits), stride_of(op.out),
+    shared::RoutePush push{op.n_experts,           op.n_used,
+                           stride_of(op.logits),   stride_of(op.out),
                            op.normalise ? 1u : 0u, op.scale};
-    emit({"route", {}, {slice(op.logits), slice(op.out)}, push_words(push),
-          {columns_of(op.logits), 1, 1}, {access(op.logits, false), access(op.out, true)}});
+    emit({"route",
+          {},
+          {slice(op.logits), slice(op.out)},
+          push_words(push),
+          {columns_of(op.logits), 1, 1},
+          {access(op.logits, false), access(op.out, true)}});
     return {};
   }
 
   Result<void> lower_op(const graph::Combine& op) {
     const bool residual = op.residual != kNone;
-    shared::CombinePush push{width_of(op.out), op.n_used, stride_of(op.x), stride_of(op.route),
-                             residual ? stride_of(op.residual) : 0, stride_of(op.out)};
-    std::vector<Access> accesses{access(op.x, false), access(op.route, false), access(op.out, true)};
+    shared::CombinePush push{width_of(op.out),
+                             op.n_used,
+                             stride_of(op.x),
+                             stride_of(op.route),
+                             residual ? stride_of(op.residual) : 0,
+                             stride_of(op.out)};
+    std::vector<Access> accesses{access(op.x, false), access(op.route, false),
+                                 access(op.out, true)};
     if (residual) accesses.push_back(access(op.residual, false));
-    emit({"combine", {residual ? 1u : 0u},
-          {slice(op.x), slice(op.route), residual ? slice(op.residual) : plan_.empty, slice(op.out)},
-          push_words(push), {div_up(push.width, 64u), columns_of(op.out), 1}, accesses});
+    emit(
+        {"combine",
+         {residual ? 1u : 0u},
+         {slice(op.x), slice(op.route), residual ? slice(op.residual) : plan_.empty, slice(op.out)},
+         push_words(push),
+         {div_up(push.width, 64u), columns_of(op.out), 1},
+         accesses});
     return {};
   }
 
@@ -400,14 +440,19 @@ class Lowering {
     push.advance = shape_.advance ? 1 : 0;
     label_ = "check logits";
     const bool sample = shape_.ending == Ending::Sample;
-    emit({texel("check_logits"), {sample ? 1u : 0u},
-          {slice(logits), plan_.result, slice(logits), plan_.step}, push_words(push),
+    emit({texel("check_logits"),
+          {sample ? 1u : 0u},
+          {slice(logits), plan_.result, slice(logits), plan_.step},
+          push_words(push),
           {shape_.outputs, 1, 1},
           {access(logits, true), whole(kResult, true), whole(kStep, false)}});
     if (sample) {
       label_ = "sample";
-      emit({texel("sample"), {}, {slice(logits), plan_.result, plan_.step, plan_.logit_bias},
-            push_words(push), {shape_.outputs, 1, 1},
+      emit({texel("sample"),
+            {},
+            {slice(logits), plan_.result, plan_.step, plan_.logit_bias},
+            push_words(push),
+            {shape_.outputs, 1, 1},
             {access(logits, false), whole(kResult, true), whole(kStep, true)}});
       return;
     }
@@ -415,8 +460,11 @@ class Lowering {
     shared::ColumnPush copy{};
     copy.width = width_of(logits);
     copy.a_stride = copy.y_stride = stride_of(logits);
-    emit({"columns", {5}, {slice(logits), plan_.empty, plan_.logits_host, plan_.step},
-          push_words(copy), {div_up(copy.width, 64u), shape_.outputs, 1},
+    emit({"columns",
+          {5},
+          {slice(logits), plan_.empty, plan_.logits_host, plan_.step},
+          push_words(copy),
+          {div_up(copy.width, 64u), shape_.outputs, 1},
           {access(logits, false), whole(kHostLogits, true)}});
   }
 

@@ -2,6 +2,7 @@
 #include "engine/schedule/model_plan.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "engine/base/checked.h"
 #include "shaders/shared/push.h"
@@ -44,8 +45,8 @@ class ArenaAllocator {
   uint64_t total_ = 0;
 };
 
-Result<void> add_matrix(ModelPlan& plan, ArenaAllocator& arena, const std::vector<WeightId>& weights,
-                        bool interleaved) {
+Result<void> add_matrix(ModelPlan& plan, ArenaAllocator& arena,
+                        const std::vector<WeightId>& weights, bool interleaved) {
   if (plan.find_matrix(weights, interleaved) != nullptr) return {};
   const graph::Weight& first = plan.graph.weights[weights.front()];
   const WeightLayout* layout = find_weight_layout(first.type);
@@ -67,8 +68,8 @@ Result<void> add_matrix(ModelPlan& plan, ArenaAllocator& arena, const std::vecto
   if (interleaved || matrix.experts == 1) per_part = per_part / 2 * 2;
   if (per_part == 0 || (matrix.experts > 1 && per_part < all_tiles))
     return fail(ErrorCode::Unsupported,
-                "tensor {}: {} bytes do not fit a binding of {} bytes on this device",
-                first.tensor, matrix.bytes, plan.policy.matrix_binding_bytes);
+                "tensor {}: {} bytes do not fit a binding of {} bytes on this device", first.tensor,
+                matrix.bytes, plan.policy.matrix_binding_bytes);
   for (uint64_t tile = 0; tile < all_tiles; tile += per_part) {
     const uint64_t tiles = std::min(per_part, all_tiles - tile);
     matrix.parts.push_back({uint32_t(tile), uint32_t(tiles), arena.take(tiles * row_bytes)});
@@ -148,7 +149,8 @@ BufferSlice own_buffer(ModelPlan& plan, const char* name, uint64_t bytes, Buffer
   return {uint32_t(plan.buffers.size() - 1), 0, bytes};
 }
 
-// Widest column that a matrix kernel reads in another form, and what attention leaves for its merge.
+// Widest column that a matrix kernel reads in another form, and what attention leaves for its
+// merge.
 void plan_work_areas(ModelPlan& plan) {
   uint64_t blocks = 0, partial_words = 0;
   for (const graph::Node& node : plan.graph.nodes) {
@@ -160,14 +162,15 @@ void plan_work_areas(ModelPlan& plan) {
     }
     if (const auto* op = std::get_if<graph::Attention>(&node.op)) {
       const uint64_t columns = std::min(plan.max_columns, 8u);
-      partial_words = std::max<uint64_t>(partial_words,
-                                         columns * op->n_heads * plan.pages_per_sequence *
-                                             (plan.graph.layers[op->layer].head_v + 2));
+      partial_words =
+          std::max<uint64_t>(partial_words, columns * op->n_heads * plan.pages_per_sequence *
+                                                (plan.graph.layers[op->layer].head_v + 2));
     }
   }
   if (plan.policy.q8 || plan.policy.fp16) {
     const uint32_t unit_bytes = plan.policy.lane || plan.policy.fp16 ? 64 : 32;
-    plan.x_units = own_buffer(plan, "prepared activations", blocks * unit_bytes, BufferDomain::Device);
+    plan.x_units =
+        own_buffer(plan, "prepared activations", blocks * unit_bytes, BufferDomain::Device);
     plan.x_scales = own_buffer(plan, "activation scales", blocks * 16, BufferDomain::Device);
     plan.memory.scratch += plan.x_units.bytes + plan.x_scales.bytes;
   }
@@ -183,6 +186,20 @@ void plan_tables(ModelPlan& plan) {
     plan.ropes.push_back(own_buffer(plan, "rope table", bytes, BufferDomain::Device));
     plan.memory.tables += bytes;
   }
+}
+
+// Values of many columns are one binding each: fewer columns per step where they would not fit.
+void fit_columns(const graph::Graph& graph, uint64_t binding_bytes, RunOptions& options) {
+  constexpr uint64_t kMostLogitsBytes = 64u << 20;
+  uint64_t widest = 32;
+  for (const graph::Value& value : graph.values)
+    if (!value.per_output) widest = std::max<uint64_t>(widest, graph::column_stride(value.width));
+  while (options.max_chunk > 8 && std::bit_ceil(options.max_chunk) * widest * 4 > binding_bytes)
+    options.max_chunk = std::bit_ceil(options.max_chunk) / 2;
+  const uint64_t row_bytes = uint64_t{graph::column_stride(graph.n_vocab)} * 4;
+  const uint64_t rows =
+      std::max<uint64_t>(std::min(kMostLogitsBytes, binding_bytes) / row_bytes, 1);
+  options.max_outputs = uint32_t(std::min<uint64_t>(options.max_outputs, std::bit_floor(rows)));
 }
 
 Result<void> check_options(const graph::Graph& graph, RunOptions& options) {
@@ -224,17 +241,20 @@ Result<ModelPlan> plan_model(graph::Graph graph, const Capabilities& caps, RunOp
   PUMICE_TRY(check_options(graph, options));
   ModelPlan plan;
   plan.graph = std::move(graph);
-  plan.options = options;
   plan.policy = choose_policy(caps, options);
+  fit_columns(plan.graph, caps.max_storage_range, options);
+  plan.options = options;
   plan.max_columns = std::max(padded_columns(options.max_chunk), 8u);
   plan.max_output_columns = padded_columns(std::max(options.max_outputs, options.max_sequences));
   if (plan.max_output_columns > 4) plan.max_output_columns = std::max(plan.max_output_columns, 8u);
   plan.pages_per_sequence = div_up(options.context, PUMICE_PAGE);
   plan.pages = plan.pages_per_sequence * options.max_sequences;
 
-  // The upload writes every byte of a matrix slice, its padding too; nothing binds what lies between.
-  ArenaAllocator matrices(plan.buffers, plan.policy,
-                          {.name = "weights", .domain = BufferDomain::Device, .fully_written = true});
+  // The upload writes every byte of a matrix slice, its padding too; nothing binds what lies
+  // between.
+  ArenaAllocator matrices(
+      plan.buffers, plan.policy,
+      {.name = "weights", .domain = BufferDomain::Device, .fully_written = true});
   ArenaAllocator vectors(plan.buffers, plan.policy, {.name = "vectors"});
   for (const graph::Node& node : plan.graph.nodes)
     PUMICE_TRY(add_node_weights(plan, node, matrices, vectors));
@@ -243,8 +263,8 @@ Result<ModelPlan> plan_model(graph::Graph graph, const Capabilities& caps, RunOp
   plan.memory.weights = matrices.total();
   plan.memory.vectors = vectors.total();
 
-  PUMICE_TRY_ASSIGN(plan.placement, graph::place_values(plan.graph, plan.max_columns,
-                                                        plan.max_output_columns));
+  PUMICE_TRY_ASSIGN(plan.placement,
+                    graph::place_values(plan.graph, plan.max_columns, plan.max_output_columns));
   plan.scratch = own_buffer(plan, "scratch", plan.placement.total, BufferDomain::Device);
   plan.memory.scratch = plan.scratch.bytes;
   plan_work_areas(plan);

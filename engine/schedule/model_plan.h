@@ -23,11 +23,11 @@ struct MatrixPart {
 /// One or more weights as the device holds them: rows concatenated, or gate and up tiles in turn.
 struct DeviceMatrix {
   std::vector<graph::WeightId> weights;
-  bool interleaved = false;   ///< tiles alternate between weights[0] and weights[1]
+  bool interleaved = false;  ///< tiles alternate between weights[0] and weights[1]
   QuantType type = QuantType::F32;
-  uint32_t columns = 0;       ///< weights along a row
-  uint32_t groups = 0;        ///< of 32, padding included
-  uint32_t tiles = 0;         ///< per expert
+  uint32_t columns = 0;  ///< weights along a row
+  uint32_t groups = 0;   ///< of 32, padding included
+  uint32_t tiles = 0;    ///< per expert
   uint32_t experts = 1;
   uint64_t bytes = 0;
   std::vector<MatrixPart> parts;
@@ -72,14 +72,14 @@ struct ModelPlan {
   std::vector<BufferPlan> buffers;  ///< BufferId i of every slice is buffers[i]
   std::vector<DeviceMatrix> matrices;
   std::vector<DeviceVector> vectors;
-  std::vector<CachePlan> caches;    ///< by layer
-  std::vector<BufferSlice> ropes;   ///< by Graph::ropes
+  std::vector<CachePlan> caches;                     ///< by layer
+  std::vector<BufferSlice> ropes;                    ///< by Graph::ropes
   BufferSlice scratch, x_units, x_scales, partials;  ///< the last three may be empty
   BufferSlice step, result, logits_host, logit_bias, empty;
   StepLayout layout;
-  uint32_t max_columns = 0;         ///< token columns, padded to what kernels write
+  uint32_t max_columns = 0;  ///< token columns, padded to what kernels write
   uint32_t max_output_columns = 0;
-  uint32_t pages = 0;               ///< cache pages that sequences share
+  uint32_t pages = 0;  ///< cache pages that sequences share
   uint32_t pages_per_sequence = 0;
   MemoryPlan memory;
 

@@ -12,15 +12,16 @@ uint32_t columns_per_group(uint32_t columns) {
   return columns >= 3 ? 4 : columns;
 }
 
-std::string type_name(QuantType type) { return std::string(info(type).name); }
+std::string type_name(QuantType type) {
+  return std::string(info(type).name);
+}
 
-MatrixKernel lane_kernel(const Policy& policy, const MatrixShape& shape, bool q8) {
+MatrixKernel lane_kernel(const MatrixShape& shape, bool q8) {
   MatrixKernel kernel;
   kernel.module = "matvec_lane." + type_name(shape.type) + (q8 ? ".q8" : ".f32");
   kernel.x_format = q8 ? XFormat::Pairs : XFormat::F32;
   kernel.cols = shape.experts ? 1 : columns_per_group(shape.columns);
   kernel.tiles = 2;
-  (void)policy;
   return kernel;
 }
 
@@ -46,8 +47,10 @@ Policy choose_policy(const Capabilities& caps, const RunOptions& options) {
   policy.q8 = options.activations == ActivationType::Q8 ||
               (options.activations == ActivationType::Auto && (policy.lane || policy.dot8));
   // Tiles add in another order than the mat-vec kernels: prompts use them unless bits must agree.
-  policy.tiled = !policy.lane && !options.deterministic && options.activations != ActivationType::Q8;
-  policy.fp16 = policy.tiled && options.activations == ActivationType::Auto && caps.fp16 && caps.storage16;
+  policy.tiled =
+      !policy.lane && !options.deterministic && options.activations != ActivationType::Q8;
+  policy.fp16 =
+      policy.tiled && options.activations == ActivationType::Auto && caps.fp16 && caps.storage16;
   policy.kv_f32 = options.cache == CacheType::F32;
   policy.split_attention = !caps.is_cpu;
   policy.alignment = std::max({caps.storage_alignment, caps.texel_alignment, 256u});
@@ -61,7 +64,8 @@ Policy choose_policy(const Capabilities& caps, const RunOptions& options) {
 
 std::string describe(const Policy& policy) {
   std::string text = policy.lane ? "row-per-lane kernels" : "workgroup kernels";
-  if (policy.tiled) text += policy.fp16 ? " with binary16 tiles for prompts" : " with tiles for prompts";
+  if (policy.tiled)
+    text += policy.fp16 ? " with binary16 tiles for prompts" : " with tiles for prompts";
   text += policy.q8 ? (policy.dot8 ? ", int8 activations (dot product)" : ", int8 activations")
                     : ", f32 activations";
   text += policy.kv_f32 ? ", f32 cache" : ", f16 cache";
@@ -71,7 +75,7 @@ std::string describe(const Policy& policy) {
 MatrixKernel choose_matrix_kernel(const Policy& policy, const MatrixShape& shape) {
   const WeightLayout* layout = find_weight_layout(shape.type);
   const bool q8 = policy.q8 && layout->has_int8_path;
-  if (policy.lane) return lane_kernel(policy, shape, q8);
+  if (policy.lane) return lane_kernel(shape, q8);
   if (policy.tiled && !shape.experts && shape.columns >= 16) {
     MatrixKernel kernel;
     kernel.module = "matmul_tile." + type_name(shape.type) + (policy.fp16 ? ".f16" : ".f32");

@@ -29,14 +29,14 @@ enum class XFormat : uint8_t { F32 = 0, Packed = 1, Pairs = 2, Half = 3 };
 
 /// Everything the scheduler decides once per device and options.
 struct Policy {
-  bool lane = false;         ///< row-per-lane kernels with texel loads (software drivers)
-  bool texel = false;        ///< read activations and cache through texel buffers
-  bool q8 = false;           ///< int8 activations where the codec has an integer path
-  bool dot8 = false;         ///< integer dot product instruction
-  bool tiled = false;        ///< shared-memory tiles for prompts
-  bool fp16 = false;         ///< those tiles in binary16, activations in 16-bit storage
+  bool lane = false;   ///< row-per-lane kernels with texel loads (software drivers)
+  bool texel = false;  ///< read activations and cache through texel buffers
+  bool q8 = false;     ///< int8 activations where the codec has an integer path
+  bool dot8 = false;   ///< integer dot product instruction
+  bool tiled = false;  ///< shared-memory tiles for prompts
+  bool fp16 = false;   ///< those tiles in binary16, activations in 16-bit storage
   bool kv_f32 = false;
-  bool split_attention = false;  ///< one workgroup per page, then a merge (decode on GPUs)
+  bool split_attention = false;       ///< one workgroup per page, then a merge (decode on GPUs)
   uint64_t matrix_binding_bytes = 0;  ///< largest weight binding
   uint32_t alignment = 256;           ///< of slices, bytes
   uint64_t arena_bytes = 0;           ///< largest buffer
@@ -56,8 +56,8 @@ struct MatrixShape {
 struct MatrixKernel {
   std::string module;
   XFormat x_format = XFormat::F32;
-  uint32_t cols = 1, tiles = 1;       ///< specialization: columns and tiles per workgroup
-  bool tiled = false;                 ///< fixed 64 x 64 tile instead
+  uint32_t cols = 1, tiles = 1;  ///< specialization: columns and tiles per workgroup
+  bool tiled = false;            ///< fixed 64 x 64 tile instead
 };
 
 [[nodiscard]] MatrixKernel choose_matrix_kernel(const Policy& policy, const MatrixShape& shape);

@@ -51,7 +51,9 @@ void copy_plane(const Plane& plane, const std::array<const std::byte*, kTileRows
 
 }  // namespace
 
-std::span<const WeightLayout> weight_layouts() { return kLayouts; }
+std::span<const WeightLayout> weight_layouts() {
+  return kLayouts;
+}
 
 const WeightLayout* find_weight_layout(QuantType type) {
   const auto found = std::find_if(std::begin(kLayouts), std::end(kLayouts),

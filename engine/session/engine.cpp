@@ -77,11 +77,12 @@ Result<void> Engine::allocate() {
   const uint64_t free = device_->capabilities().device_memory_free;
   // Software drivers report a token heap and allocate from the process: only real ones are asked.
   if (!device_->capabilities().is_cpu && free != 0 && needed > free)
-    return fail(ErrorCode::OutOfMemory,
-                "the model needs {} MiB (weights {}, cache {}, scratch {}) and the device has {} MiB "
-                "free; use a smaller context (-c) or a smaller quantisation",
-                needed >> 20, plan_.memory.weights >> 20, plan_.memory.cache >> 20,
-                plan_.memory.scratch >> 20, free >> 20);
+    return fail(
+        ErrorCode::OutOfMemory,
+        "the model needs {} MiB (weights {}, cache {}, scratch {}) and the device has {} MiB "
+        "free; use a smaller context (-c) or a smaller quantisation",
+        needed >> 20, plan_.memory.weights >> 20, plan_.memory.cache >> 20,
+        plan_.memory.scratch >> 20, free >> 20);
   for (const BufferPlan& buffer : plan_.buffers) {
     PUMICE_TRY_ASSIGN(const BufferId id, device_->create_buffer(buffer));
     buffers_.ids.push_back(id);
@@ -113,9 +114,7 @@ Result<void> Engine::warm_up() {
     write_columns({}, shape.tokens);
     PUMICE_TRY_ASSIGN(const vk::Ticket ticket, device_->submit(id));
     PUMICE_TRY(device_->wait(ticket));
-    const std::span<std::byte> result = device_->mapped(buffers_.ids[plan_.result.buffer]);
     for (uint32_t column = 0; column < shape.outputs; ++column) ++submissions_[column];
-    (void)result;
   }
   return {};
 }
@@ -123,7 +122,8 @@ Result<void> Engine::warm_up() {
 std::vector<Dispatch> Engine::bind(std::vector<Dispatch> list) const {
   for (Dispatch& dispatch : list) {
     for (BufferSlice& slice : dispatch.bindings) slice = buffers_.on_device(slice);
-    if (dispatch.indirect.buffer != kNoBuffer) dispatch.indirect = buffers_.on_device(dispatch.indirect);
+    if (dispatch.indirect.buffer != kNoBuffer)
+      dispatch.indirect = buffers_.on_device(dispatch.indirect);
   }
   return list;
 }
@@ -216,7 +216,8 @@ Result<void> Engine::run(std::span<const StepToken> tokens, std::span<const uint
   const Clock::time_point start = Clock::now();
   StepShape shape;
   shape.tokens = tokens.size() == 1 ? 1 : uint32_t(std::bit_ceil(tokens.size()));
-  if (plan_.options.max_sequences == 1 && shape.tokens > 1) shape.tokens = std::max(shape.tokens, 8u);
+  if (plan_.options.max_sequences == 1 && shape.tokens > 1)
+    shape.tokens = std::max(shape.tokens, 8u);
   shape.outputs = uint32_t(outputs.size());
   shape.ending = ending;
   PUMICE_TRY_ASSIGN(const vk::CommandId id, command(shape));

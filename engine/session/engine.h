@@ -118,8 +118,8 @@ class Engine {
   [[nodiscard]] Result<void> extend(uint32_t sequence, uint32_t length);
   void write_columns(std::span<const StepToken> tokens, uint32_t columns);
   void write_sampling(uint32_t column, const Sequence& sequence);
-  [[nodiscard]] Result<void> run(std::span<const StepToken> tokens, std::span<const uint32_t> outputs,
-                                 Ending ending);
+  [[nodiscard]] Result<void> run(std::span<const StepToken> tokens,
+                                 std::span<const uint32_t> outputs, Ending ending);
   [[nodiscard]] Result<Sampled> take_result(uint32_t column, bool sampled);
   [[nodiscard]] uint32_t next_chunk(size_t remaining) const;
 

@@ -20,7 +20,8 @@ using graph::WeightId;
 
 Result<const TensorInfo*> tensor_of(const GgufFile& file, const graph::Weight& weight) {
   const TensorInfo* tensor = file.find_tensor(weight.tensor);
-  if (tensor == nullptr) return fail(ErrorCode::NotFound, "tensor {} is not in the file", weight.tensor);
+  if (tensor == nullptr)
+    return fail(ErrorCode::NotFound, "tensor {} is not in the file", weight.tensor);
   return tensor;
 }
 
@@ -148,8 +149,7 @@ class Uploader {
     const std::span<std::byte> view = mapped_[slice.buffer];
     if (view.empty()) {
       const std::lock_guard lock(mutex_);
-      return device_.upload(
-          {buffers_.ids[slice.buffer], slice.offset, data.size()}, data);
+      return device_.upload({buffers_.ids[slice.buffer], slice.offset, data.size()}, data);
     }
     std::memcpy(view.data() + slice.offset, data.data(), data.size());
     return {};
@@ -186,7 +186,8 @@ class Uploader {
     std::vector<std::byte> bytes(tensor->row_bytes());
     PUMICE_TRY(file_.read(*tensor, expert * tensor->row_bytes(), bytes));
     decode_row(tensor->type, bytes.data(), tensor->shape[0], values.data());
-    values.erase(values.begin(), values.begin() + std::min<size_t>(weight.first_row, values.size()));
+    values.erase(values.begin(),
+                 values.begin() + std::min<size_t>(weight.first_row, values.size()));
     values.resize(length);
     for (const float value : values)
       if (!std::isfinite(value))
@@ -202,7 +203,8 @@ class Uploader {
       for (size_t i = 0; i < vector.weights.size(); ++i) {
         ranges.emplace_back(vector.lengths[i], 0.0f);
         if (vector.weights[i] == kNone) continue;
-        PUMICE_TRY_ASSIGN(ranges.back(), vector_range(vector.weights[i], expert, vector.lengths[i]));
+        PUMICE_TRY_ASSIGN(ranges.back(),
+                          vector_range(vector.weights[i], expert, vector.lengths[i]));
       }
       if (vector.interleaved) {
         for (size_t at = 0; at < ranges[0].size(); at += kTileRows)
@@ -211,7 +213,8 @@ class Uploader {
             all.insert(all.end(), range.begin() + at, range.begin() + at + kTileRows);
           }
       } else {
-        for (const std::vector<float>& range : ranges) all.insert(all.end(), range.begin(), range.end());
+        for (const std::vector<float>& range : ranges)
+          all.insert(all.end(), range.begin(), range.end());
       }
     }
     return all;
