@@ -214,6 +214,25 @@ Result<void> check_options(const graph::Graph& graph, RunOptions& options) {
   return {};
 }
 
+// What grows with the context is one binding per layer: a context that the device cannot bind is
+// refused before anything is allocated.
+Result<void> check_context(const ModelPlan& plan, const Capabilities& caps) {
+  uint64_t most = std::min(caps.max_storage_range, plan.policy.arena_bytes);
+  if (plan.policy.texel) most = std::min(most, caps.max_texel_elements * kUnitBytes);
+  uint64_t largest = plan.partials.bytes;
+  for (const CachePlan& cache : plan.caches) largest = std::max(largest, cache.slice.bytes);
+  for (const BufferSlice& rope : plan.ropes) largest = std::max(largest, rope.bytes);
+  if (largest <= most) return {};
+  const uint64_t pages =
+      plan.pages_per_sequence * most / largest;  // one page less leaves a reserve
+  return fail(
+      ErrorCode::OutOfMemory,
+      "a context of {} tokens for {} sequences needs a binding of {} bytes, and this device "
+      "binds {} at most; use a context (-c) of {} or less",
+      plan.options.context, plan.options.max_sequences, largest, most,
+      (pages > 1 ? pages - 1 : 1) * PUMICE_PAGE);
+}
+
 // Columns that kernels may touch for up to n: powers of two, and 8 from 5 on.
 uint32_t padded_columns(uint32_t n) {
   uint32_t columns = 1;
@@ -270,6 +289,7 @@ Result<ModelPlan> plan_model(graph::Graph graph, const Capabilities& caps, RunOp
   plan_work_areas(plan);
   plan_caches(plan);
   plan_tables(plan);
+  PUMICE_TRY(check_context(plan, caps));
   plan_step(plan);
   plan.step = own_buffer(plan, "step", uint64_t{plan.layout.words} * 4, BufferDomain::Upload);
   const uint64_t logits_bytes =

@@ -10,7 +10,7 @@ int dot4_signed(int a, int b, spirv_literal int packed_4x8);
 
 layout(local_size_x = 64) in;
 layout(constant_id = 4) const uint COLS = 1;
-layout(constant_id = 5) const uint TILES = 1;
+layout(constant_id = 5) const uint TILES = 1;  // 1 or 2
 
 #include "lib/columns.glsl"
 #include "lib/epilogue.glsl"
@@ -20,6 +20,12 @@ const uint kSlots = 8;
 
 shared float partial[TILES * COLS * 64];
 float acc[TILES * COLS];
+
+// 32 weights of a row; scale and offset of the lower and the upper 16.
+struct Piece {
+  Q32 w;
+  vec2 lo, hi;
+};
 
 #ifdef ACT_Q8
 #ifdef DOT8
@@ -33,56 +39,71 @@ int dot4(uint a, uint b) {
 }
 #endif
 
-void multiply_group(uint t, Q32 w, vec2 ab_lo, vec2 ab_hi, uint c, uint group) {
+float piece_sum(Piece t, uvec4 x_lo, uvec4 x_hi, vec4 xs) {
+  int sum_lo = 0, sum_hi = 0;
+  UNROLL for (uint i = 0; i < 4; ++i) {
+    sum_lo += dot4(t.w.lo[i], x_lo[i]);
+    sum_hi += dot4(t.w.hi[i], x_hi[i]);
+  }
+  if (CODEC_GROUP != 16) return xs.x * t.lo.x * float(sum_lo + sum_hi) + t.lo.y * (xs.y + xs.z);
+  return xs.x * (t.lo.x * float(sum_lo) + t.hi.x * float(sum_hi)) + (t.lo.y * xs.y + t.hi.y * xs.z);
+}
+
+void multiply_column(Piece first, Piece second, uint c, uint group) {
   uint column = x_word(gl_WorkGroupID.y * COLS + c) / 32 + group;
   uvec4 x_lo = x_unit(column * 2), x_hi = x_unit(column * 2 + 1);
   vec4 xs = x_scale(column);
-  int sum_lo = 0, sum_hi = 0;
-  UNROLL for (uint i = 0; i < 4; ++i) {
-    sum_lo += dot4(w.lo[i], x_lo[i]);
-    sum_hi += dot4(w.hi[i], x_hi[i]);
-  }
-  acc[t * COLS + c] += xs.x * (ab_lo.x * float(sum_lo) + ab_hi.x * float(sum_hi)) +
-                       (ab_lo.y * xs.y + ab_hi.y * xs.z);
+  acc[c] += piece_sum(first, x_lo, x_hi, xs);
+  if (TILES > 1) acc[COLS + c] += piece_sum(second, x_lo, x_hi, xs);
 }
 #else
-void multiply_group(uint t, Q32 w, vec2 ab_lo, vec2 ab_hi, uint c, uint group) {
-  uint first = (x_word(gl_WorkGroupID.y * COLS + c) + group * 32) / 4;
+void multiply_column(Piece first, Piece second, uint c, uint group) {
+  uint x_first = (x_word(gl_WorkGroupID.y * COLS + c) + group * 32) / 4;
   UNROLL for (uint side = 0; side < 2; ++side) {
-    float dot_sum = 0.0, x_sum = 0.0;
+    float dot_first = 0.0, dot_second = 0.0, x_sum = 0.0;
     UNROLL for (uint i = 0; i < 4; ++i) {
-      vec4 x = x_quad(first + 4 * side + i);
-      vec4 q = quad(w, 4 * side + i);
-      dot_sum += dot(q, x);
+      vec4 x = x_quad(x_first + 4 * side + i);
+      dot_first += dot(quad(first.w, 4 * side + i), x);
+      if (TILES > 1) dot_second += dot(quad(second.w, 4 * side + i), x);
 #ifndef CODEC_FLOAT
       x_sum += (x.x + x.y) + (x.z + x.w);
 #endif
     }
-    vec2 ab = side == 0 ? ab_lo : ab_hi;
-    acc[t * COLS + c] += ab.x * dot_sum + ab.y * x_sum;
+    vec2 ab = side == 0 ? first.lo : first.hi;
+    acc[c] += ab.x * dot_first + ab.y * x_sum;
+    if (TILES > 1) {
+      ab = side == 0 ? second.lo : second.hi;
+      acc[COLS + c] += ab.x * dot_second + ab.y * x_sum;
+    }
   }
 }
 #endif
+
+Piece load_piece(uint tile, uint row, uint group) {
+  uint unit = (tile * (p.groups / kGroupsPerBlock) + group / kGroupsPerBlock) * CODEC_UNITS;
+  uint g = group % kGroupsPerBlock;
+  Head head = load_head(unit, row);
+  Piece piece;
+  piece.w = load32(unit, row, g / CODEC_SPAN, g % CODEC_SPAN);
+  piece.lo = affine(head, g, 0);
+  piece.hi = CODEC_GROUP == 16 ? affine(head, g, 1) : piece.lo;
+  return piece;
+}
 
 void main() {
   uint lane = gl_LocalInvocationIndex;
   uint row = lane & 7, slot = lane >> 3;
   uint first_tile = gl_WorkGroupID.x * TILES;
   uint first_col = gl_WorkGroupID.y * COLS;
-  uint blocks = p.groups / kGroupsPerBlock;
   uint expert = expert_tile(first_col);
   UNROLL for (uint i = 0; i < TILES * COLS; ++i) acc[i] = 0.0;
 
+  // The tiles' weights are held and the columns pass one by one: the other way round a compiler
+  // holds all columns for the second tile, and spills.
   LOOP for (uint group = slot; group < p.groups; group += kSlots) {
-    uint g = group % kGroupsPerBlock;
-    UNROLL for (uint t = 0; t < TILES; ++t) {
-      uint tile = ((expert + min(first_tile + t, p.tiles - 1)) * blocks + group / kGroupsPerBlock) * CODEC_UNITS;
-      Head head = load_head(tile, row);
-      Q32 w = load32(tile, row, g / CODEC_SPAN, g % CODEC_SPAN);
-      vec2 ab_lo = affine(head, g, 0);
-      vec2 ab_hi = CODEC_GROUP == 16 ? affine(head, g, 1) : ab_lo;
-      UNROLL for (uint c = 0; c < COLS; ++c) multiply_group(t, w, ab_lo, ab_hi, c, group);
-    }
+    Piece first = load_piece(expert + first_tile, row, group), second = first;
+    if (TILES > 1) second = load_piece(expert + min(first_tile + 1, p.tiles - 1), row, group);
+    UNROLL for (uint c = 0; c < COLS; ++c) multiply_column(first, second, c, group);
   }
 
   UNROLL for (uint i = 0; i < TILES * COLS; ++i) partial[i * 64 + lane] = acc[i];

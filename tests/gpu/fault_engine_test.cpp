@@ -81,9 +81,8 @@ class FaultEngineTest : public testing::Test {
 
   bool validation_ = false;
   std::vector<std::string> messages_;
-  std::string path_ = testing::TempDir() + "pumice-faults-" +
-                      testing::UnitTest::GetInstance()->current_test_info()->name() + "-" +
-                      std::to_string(std::random_device{}()) + ".gguf";
+  std::string path_ =
+      testing::TempDir() + "pumice-faults-" + std::to_string(std::random_device{}()) + ".gguf";
 };
 
 /// PUMICE_FAULT_SEED repeats a run; PUMICE_FAULT_SECONDS makes it longer (0 = every call).

@@ -4,7 +4,9 @@
 #include <filesystem>
 #include <iostream>
 
+#include "engine/graph/fusions.h"
 #include "tests/gpu/row_engine.h"
+#include "tests/gpu/row_graph.h"
 
 namespace pumice::test {
 namespace {
@@ -28,56 +30,119 @@ std::vector<std::string> runnable_models(const std::string& folder) {
   return names;
 }
 
-double limit_of(const std::string& name, const Precision& precision) {
-  if (precision.activations == ActivationType::Q8) return kFastLimit;
+double limit_of(const std::string& name, const Tier& tier) {
+  if (tier.activations == ActivationType::Q8) return kFastLimit;
   // The reference of GELU models used a 16-bit table.
   return name.find("gemma") != std::string::npos ? 1e-5 : 1e-6;
 }
 
-void compare(Engine& engine, const std::string& name, const Precision& precision) {
+/// Logits of tokens [first_output, n), `chunk` tokens a step.
+Result<std::vector<float>> logits_in_steps(GraphRunner& runner, std::span<const uint32_t> ids,
+                                           uint32_t first_output, uint32_t chunk) {
+  std::vector<float> all;
+  for (uint32_t at = 0; at < ids.size(); at += chunk) {
+    std::vector<reference::TokenAt> tokens;
+    for (uint32_t i = at; i < std::min<size_t>(at + chunk, ids.size()); ++i)
+      tokens.push_back({ids[i], {0, i}, i >= first_output});
+    runner.set_tokens(tokens);
+    const bool wanted = at + tokens.size() > first_output;
+    const uint32_t outputs = wanted ? uint32_t(at + tokens.size() - std::max(at, first_output)) : 0;
+    PUMICE_TRY(runner.run({chunk, outputs, wanted ? Ending::Logits : Ending::None, false}));
+    const uint32_t n_vocab = runner.plan().graph.n_vocab;
+    const auto rows = runner.floats(runner.plan().logits_host);
+    for (uint32_t row = 0; row < outputs; ++row) {
+      const auto from = rows.subspan(size_t(row) * graph::column_stride(n_vocab), n_vocab);
+      all.insert(all.end(), from.begin(), from.end());
+    }
+  }
+  return all;
+}
+
+void compare(GraphRunner& runner, const std::string& name, const Tier& tier, uint32_t chunk) {
   const auto expected = read_oracle(name);
   ASSERT_TRUE(expected) << name;
-  const auto logits = logits_of(engine, signed_ids(expected->tokens), expected->first_row);
+  const auto logits = logits_in_steps(runner, expected->tokens, expected->first_row, chunk);
   ASSERT_TRUE(logits) << logits.error().text;
   const std::vector<double> exact(expected->logits.begin(), expected->logits.end());
   const double error = reference::nmse(*logits, exact);
-  std::cout << name << " " << precision.name << ": NMSE " << error << "\n";
-  EXPECT_LE(error, limit_of(name, precision)) << name << " " << precision.name;
+  std::cout << name << " " << tier.name << ": NMSE " << error << "\n";
+  EXPECT_LE(error, limit_of(name, tier)) << name << " " << tier.name;
 }
 
-void compare_folder(const std::string& folder, const Precision& precision, size_t at_least) {
-  const std::vector<std::string> names = runnable_models(folder);
-  EXPECT_GE(names.size(), at_least);
-  for (const std::string& name : names) {
-    auto engine = Engine::load(load_options(oracle_path(name + ".gguf"), precision));
-    ASSERT_TRUE(engine) << name << ": " << engine.error().text;
-    for (const char* rows : {".logits", ".long"})
-      if (oracle_has(name + rows)) compare(**engine, name + rows, precision);
+/// The `.logits` in steps of `chunk`, the `.long` in steps of 8: few shapes, few pipelines. The
+/// device is shared, so that models share the pipelines of what they have in common.
+class ModelsOracle : public RowTest {
+ protected:
+  void SetUp() override {
+    RowTest::SetUp();
+    if (!IsSkipped() && !oracle_has("archs"))
+      GTEST_SKIP() << "no reference models at " << PUMICE_ORACLE_DIR;
+  }
+
+  static void compare_model(const std::string& name, const Tier& tier, uint32_t chunk) {
+    const auto file = open_gguf(oracle_path(name + ".gguf"));
+    ASSERT_TRUE(file) << file.error().text;
+    auto graph = model::build_graph(**file);
+    ASSERT_TRUE(graph) << graph.error().text;
+    RunOptions options;
+    options.context = 300;
+    options.max_chunk = options.max_outputs = 8;
+    auto runner = GraphRunner::create(device(), **file, graph::fuse(*graph), tier, options);
+    ASSERT_TRUE(runner) << name << ": " << runner.error().text;
+    compare(**runner, name + ".logits", tier, chunk);
+    if (oracle_has(name + ".long")) compare(**runner, name + ".long", tier, 8);
+  }
+
+  static void compare_folder(const std::string& folder, const Tier& tier, uint32_t chunk,
+                             size_t at_least) {
+    const std::vector<std::string> names = runnable_models(folder);
+    EXPECT_GE(names.size(), at_least);
+    for (const std::string& name : names) compare_model(name, tier, chunk);
+  }
+};
+
+constexpr Tier kExactTier{.name = "f32/f32"};
+constexpr Tier kFastTier{
+    .name = "q8/f16", .activations = ActivationType::Q8, .cache = CacheType::F16};
+
+TEST_F(ModelsOracle, ArchitecturesExact) {
+  compare_folder("archs", kExactTier, 1, 7);
+}
+TEST_F(ModelsOracle, ArchitecturesFast) {
+  compare_folder("archs", kFastTier, 1, 7);
+}
+TEST_F(ModelsOracle, TypesExact) {
+  compare_folder("types", kExactTier, 8, 16);
+}
+TEST_F(ModelsOracle, TypesFast) {
+  compare_folder("types", kFastTier, 1, 16);
+}
+
+// The same architectures through what a GPU would run: storage buffers, pages of attention apart.
+TEST_F(ModelsOracle, ArchitecturesOnGpuKernels) {
+  const Tier tier{.name = "f32/f32, as a GPU", .without = {.texel = true}, .gpu = true};
+  for (const char* name : {"archs/llama-moe", "archs/gemma3-dense"}) compare_model(name, tier, 1);
+}
+
+class ModelsTrained : public OracleTest {};
+
+TEST_F(ModelsTrained, Logits) {
+  const char* name = "real/dreams260K-f32";
+  const auto expected = read_oracle(std::string(name) + ".logits");
+  ASSERT_TRUE(expected);
+  for (const Precision& precision : {kExact, kFast}) {
+    auto engine = Engine::load(load_options(oracle_path(std::string(name) + ".gguf"), precision));
+    ASSERT_TRUE(engine) << engine.error().text;
+    const auto logits = logits_of(**engine, signed_ids(expected->tokens), expected->first_row);
+    ASSERT_TRUE(logits) << logits.error().text;
+    const double error = reference::nmse(
+        *logits, std::vector<double>(expected->logits.begin(), expected->logits.end()));
+    std::cout << name << " " << precision.name << ": NMSE " << error << "\n";
+    EXPECT_LE(error, precision.activations == ActivationType::Q8 ? kFastLimit : 1e-6);
   }
 }
 
-using ModelsOracle = OracleTest;
-
-TEST_F(ModelsOracle, ArchitecturesExact) {
-  compare_folder("archs", kExact, 7);
-}
-TEST_F(ModelsOracle, ArchitecturesFast) {
-  compare_folder("archs", kFast, 7);
-}
-TEST_F(ModelsOracle, TypesExact) {
-  compare_folder("types", kExact, 16);
-}
-TEST_F(ModelsOracle, TypesFast) {
-  compare_folder("types", kFast, 16);
-}
-TEST_F(ModelsOracle, TrainedExact) {
-  compare_folder("real", kExact, 1);
-}
-TEST_F(ModelsOracle, TrainedFast) {
-  compare_folder("real", kFast, 1);
-}
-
-TEST_F(ModelsOracle, GreedyTextOfTheTrainedModel) {
+TEST_F(ModelsTrained, GreedyText) {
   const char* prompt = "Once upon a time";
   const char* expected =
       "Once upon a time, pixels unfolding like petals. Classifications unfold, a kaleidoscope of "

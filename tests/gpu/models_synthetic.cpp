@@ -93,8 +93,7 @@ void expect_bits_of_chunks(const std::string& path, std::span<const int32_t> ids
                            const Precision& precision) {
   LoadOptions options = options_for(path, precision);
   options.run.deterministic = true;
-  options.run.max_chunk = 256;
-  options.run.max_outputs = 256;
+  options.run.max_chunk = options.run.max_outputs = 128;
   options.device.without.texel = !texel;
   options.device.validation = false;
   auto engine = Engine::load(options);
@@ -113,11 +112,11 @@ constexpr ModelShape kSmall[] = {
 
 TEST_F(ModelsSynthetic, DeterministicBitsDoNotDependOnChunks) {
   for (const ModelShape& shape : kSmall) {
+    const bool first = &shape == kSmall;
     const TemporaryModel model(shape);
     const auto ids = signed_ids(token_ids(270, shape.vocab));
-    for (const Precision& precision : {kExact, kFast})
-      for (const bool texel : {true, false})
-        expect_bits_of_chunks(model.path(), ids, texel, precision);
+    expect_bits_of_chunks(model.path(), ids, true, first ? kFast : kExact);
+    expect_bits_of_chunks(model.path(), ids, false, first ? kExact : kFast);
   }
 }
 

@@ -74,6 +74,10 @@ Result<std::unique_ptr<GraphRunner>> GraphRunner::create(vk::Device& device, con
   options.cache = tier.cache;
   options.deterministic = tier.deterministic;
   if (options.context == 0) options.context = 512;
+  if (graph.logits == graph::kNone) {  // a row without logits: every plan has some
+    graph.logits = graph::outputs(graph.nodes.back()).front();
+    graph.n_vocab = graph.values[graph.logits].width;
+  }
   PUMICE_TRY_ASSIGN(ModelPlan plan, plan_model(std::move(graph),
                                                capabilities(tier, device.capabilities()), options));
   std::unique_ptr<GraphRunner> runner(new GraphRunner(device, std::move(plan)));

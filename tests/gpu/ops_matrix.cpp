@@ -1,0 +1,380 @@
+// Matrix kernels and embedding rows: every codec with a device layout on every tier of kernels,
+// against products of its dequantised weights in double precision.
+#include <algorithm>
+#include <array>
+#include <iostream>
+
+#include "loader/codec.h"
+#include "tests/gpu/row_blocks.h"
+#include "tests/gpu/row_graph.h"
+
+namespace pumice::test {
+namespace {
+
+using graph::Activation;
+using reference::Matrix;
+
+// ---- tiers
+
+struct MatrixTier {
+  Tier tier;
+  const char* kernel;  ///< what the module's name must begin with, so that a row tests what it says
+  const char* suffix;
+};
+
+constexpr CapabilityMask kNoTexel{.texel = true};
+constexpr CapabilityMask kNoTexelNoDot{.dot8 = true, .texel = true};
+
+const MatrixTier kTiers[] = {
+    // clang-format off
+    {{.name = "lane f32"}, "matvec_lane.", ".f32"},
+    {{.name = "lane q8", .activations = ActivationType::Q8}, "matvec_lane.", ".q8"},
+    {{.name = "wide f32", .without = kNoTexel}, "matvec_wide.", ".f32"},
+    {{.name = "wide q8", .without = kNoTexelNoDot, .activations = ActivationType::Q8}, "matvec_wide.", ".q8"},
+    {{.name = "wide dot8", .without = kNoTexel, .activations = ActivationType::Q8}, "matvec_wide.", ".dot8"},
+    {{.name = "tile f32", .without = kNoTexel, .deterministic = false}, "matmul_tile.", ".f32"},
+    {{.name = "tile f16", .without = kNoTexel, .activations = ActivationType::Auto, .deterministic = false}, "matmul_tile.", ".f16"},
+    // clang-format on
+};
+
+/// The driver lacks what the tier is made of (lanes of 8, the dot product).
+bool is_runnable(const MatrixTier& tier, const Capabilities& of_device) {
+  RunOptions options;
+  options.activations = tier.tier.activations;
+  options.deterministic = tier.tier.deterministic;
+  const Policy policy = choose_policy(capabilities(tier.tier, of_device), options);
+  if (std::string_view(tier.kernel) == "matvec_lane.") return policy.lane;
+  if (std::string_view(tier.suffix) == ".f16") return policy.fp16;
+  return std::string_view(tier.suffix) != ".dot8" || policy.dot8;
+}
+
+bool is_tile(const MatrixTier& tier) {
+  return std::string_view(tier.kernel) == "matmul_tile.";
+}
+
+Tolerance tolerance(const MatrixTier& tier) {
+  if (tier.tier.activations == ActivationType::Q8) return kInt8Op;
+  return tier.tier.activations == ActivationType::Auto ? kHalfOp : kExactOp;
+}
+
+// ---- shapes
+
+/// What an epilogue does, and on how many rows of how many matrices. Together with the number of
+/// columns it fixes the pipeline; the length of a row does not.
+struct Epilogue {
+  const char* name;
+  uint32_t columns;
+  std::vector<uint32_t> rows;  ///< per weight
+  bool bias = false, residual = false;
+  Activation gate = Activation::None;
+};
+
+const Epilogue kEpilogues[] = {
+    {"bias, residual, 1 column", 1, {52}, true, true},
+    {"gate with biases, 3 columns", 3, {48, 48}, true, false, Activation::Silu},
+    {"two matrices, 8 columns", 8, {48, 52}},
+    {"residual, 37 columns", 37, {100}, false, true},
+    {"GELU gate, 37 columns", 37, {72, 72}, false, false, Activation::GeluTanh},
+};
+
+/// Row lengths: one block, and five or more super-blocks (twelve blocks of 32).
+std::vector<uint32_t> lengths(const WeightLayout& layout) {
+  const uint32_t block = info(layout.type).block_weights;
+  if (block == 1) return {40, 384};
+  return {block, block >= 128 ? 5 * block : 384};
+}
+
+// ---- rows
+
+struct MatrixRow {
+  QuantType type;
+  uint32_t columns;  ///< weights along a row
+  const Epilogue* epilogue;
+};
+
+std::string weight_name(const Epilogue& epilogue, size_t part, uint32_t columns) {
+  return "w" + std::to_string(&epilogue - kEpilogues) + "." + std::to_string(part) + "." +
+         std::to_string(columns);
+}
+std::string bias_name(const Epilogue& epilogue, size_t part) {
+  return "b" + std::to_string(&epilogue - kEpilogues) + "." + std::to_string(part);
+}
+
+/// All weights of the rows of one type.
+std::shared_ptr<const GgufFile> weights_of(const WeightLayout& layout) {
+  GgufWriter file;
+  file.set("general.architecture", std::string("rows"));
+  for (const Epilogue& epilogue : kEpilogues)
+    for (size_t part = 0; part < epilogue.rows.size(); ++part) {
+      const uint32_t rows = epilogue.rows[part];
+      for (const uint32_t length : lengths(layout))
+        add_random(file, weight_name(epilogue, part, length), layout.type, {length, rows});
+      if (epilogue.bias) add_random(file, bias_name(epilogue, part), QuantType::F32, {rows});
+    }
+  return open_in_memory(file);
+}
+
+enum : graph::ValueId { kX, kOut, kResidual };
+
+graph::Graph graph_of(const MatrixRow& row) {
+  const Epilogue& epilogue = *row.epilogue;
+  graph::Graph graph;
+  graph::MatMul op{.x = kX, .out = kOut, .gate = epilogue.gate};
+  uint32_t out_rows = 0;
+  for (size_t part = 0; part < epilogue.rows.size(); ++part) {
+    const uint32_t rows = epilogue.rows[part];
+    op.weights.push_back(graph::WeightId(graph.weights.size()));
+    graph.weights.push_back(
+        {weight_name(epilogue, part, row.columns), row.type, row.columns, rows});
+    if (epilogue.bias) {
+      op.biases.push_back(graph::WeightId(graph.weights.size()));
+      graph.weights.push_back({bias_name(epilogue, part), QuantType::F32, rows});
+    }
+    out_rows += rows;
+  }
+  if (epilogue.gate != Activation::None) out_rows = epilogue.rows.front();
+  if (epilogue.residual) op.residual = kResidual;
+  graph.values = {{.name = "x", .width = row.columns, .per_output = true},
+                  {.name = "out", .width = out_rows, .per_output = true},
+                  {.name = "residual", .width = out_rows, .per_output = true}};
+  graph.nodes = {{op, "row"}};
+  graph.logits = kOut;
+  graph.n_vocab = out_rows;
+  return graph;
+}
+
+/// The first matrix kernel of a list.
+std::string matrix_kernel(const std::vector<std::string>& kernels) {
+  const auto found = std::find_if(kernels.begin(), kernels.end(),
+                                  [](const std::string& name) { return name.starts_with("mat"); });
+  return found == kernels.end() ? "none" : *found;
+}
+
+void check_row(vk::Device& device, const GgufFile& file, const MatrixTier& tier,
+               const MatrixRow& row) {
+  const Epilogue& epilogue = *row.epilogue;
+  const std::string name = std::string(info(row.type).name) + ", " + tier.tier.name + ", " +
+                           std::to_string(row.columns) + " wide, " + epilogue.name;
+  const graph::Graph graph = graph_of(row);
+  RunOptions options;
+  options.max_chunk = 8;
+  options.max_outputs = epilogue.columns;
+  auto runner = GraphRunner::create(device, file, graph, tier.tier, options);
+  ASSERT_TRUE(runner) << name << ": " << runner.error().text;
+  const StepShape shape{1, epilogue.columns, Ending::Logits, false};
+  const auto kernels = (*runner)->kernels(shape);
+  ASSERT_TRUE(kernels) << kernels.error().text;
+  EXPECT_TRUE(matrix_kernel(*kernels).starts_with(tier.kernel) &&
+              matrix_kernel(*kernels).ends_with(tier.suffix))
+      << name << " ran " << matrix_kernel(*kernels);
+
+  auto interpreter = reference::Interpreter::load(file, graph);
+  ASSERT_TRUE(interpreter) << interpreter.error().text;
+  const Matrix x = random_matrix(row.columns, epilogue.columns, 1.5f, row.columns);
+  const Matrix residual =
+      random_matrix(graph.values[kResidual].width, epilogue.columns, 0.5f, row.columns + 1);
+  interpreter->set_value(kX, x);
+  interpreter->set_value(kResidual, residual);
+  interpreter->run_node(graph.nodes.front());
+  (*runner)->set_value(kX, x);
+  if (epilogue.residual) (*runner)->set_value(kResidual, residual);
+  const auto ran = (*runner)->run(shape);
+  ASSERT_TRUE(ran) << name << ": " << ran.error().text;
+  expect_close(name, (*runner)->value(kOut, epilogue.columns), interpreter->value(kOut),
+               tolerance(tier));
+}
+
+class OpsMatrix : public RowTest {
+ protected:
+  static void run_tier(const MatrixTier& tier) {
+    if (!is_runnable(tier, device().capabilities())) {
+      std::cout << tier.tier.name << ": not on this driver\n";
+      return;
+    }
+    const bool int8 = tier.tier.activations == ActivationType::Q8;
+    for (const WeightLayout& layout : weight_layouts()) {
+      if (int8 && !layout.has_int8_path) continue;
+      const auto file = weights_of(layout);
+      ASSERT_NE(file, nullptr);
+      for (const Epilogue& epilogue : kEpilogues) {
+        if (is_tile(tier) != (epilogue.columns == 37)) continue;
+        // Tiles compile slowly: their gate for one type of each kind.
+        if (is_tile(tier) && epilogue.gate != Activation::None && layout.type != QuantType::Q4_K &&
+            layout.type != QuantType::F16)
+          continue;
+        for (const uint32_t length : lengths(layout))
+          check_row(device(), *file, tier, {layout.type, length, &epilogue});
+      }
+    }
+  }
+};
+
+TEST_F(OpsMatrix, LaneF32) {
+  run_tier(kTiers[0]);
+}
+TEST_F(OpsMatrix, LaneInt8) {
+  run_tier(kTiers[1]);
+}
+TEST_F(OpsMatrix, WideF32) {
+  run_tier(kTiers[2]);
+}
+TEST_F(OpsMatrix, WideInt8) {
+  run_tier(kTiers[3]);
+}
+TEST_F(OpsMatrix, WideDot) {
+  run_tier(kTiers[4]);
+}
+TEST_F(OpsMatrix, TileF32) {
+  run_tier(kTiers[5]);
+}
+TEST_F(OpsMatrix, TileF16) {
+  run_tier(kTiers[6]);
+}
+
+// Many columns on the kernels that take eight at a time.
+TEST_F(OpsMatrix, ManyColumns) {
+  for (const MatrixTier& tier : kTiers) {
+    if (!is_runnable(tier, device().capabilities())) continue;
+    const WeightLayout& layout = *find_weight_layout(QuantType::Q4_K);
+    const auto file = weights_of(layout);
+    ASSERT_NE(file, nullptr);
+    for (const Epilogue& epilogue : kEpilogues)
+      if (epilogue.columns == 37) check_row(device(), *file, tier, {layout.type, 1280, &epilogue});
+  }
+}
+
+// ---- experts
+
+constexpr uint32_t kExperts = 5, kUsed = 2, kExpertRows = 40, kExpertColumns = 512;
+
+graph::Graph expert_graph(QuantType type, bool per_slot) {
+  graph::Graph graph;
+  graph.weights = {{"gate", type, kExpertColumns, kExpertRows, kExperts},
+                   {"up", type, kExpertColumns, kExpertRows, kExperts}};
+  const uint32_t x_width = kExpertColumns * (per_slot ? kUsed : 1);
+  graph.values = {{.name = "x", .width = x_width, .per_output = true},
+                  {.name = "out", .width = kExpertRows * kUsed, .per_output = true},
+                  {.name = "route", .width = 2 * kUsed, .per_output = true}};
+  graph::MatMul op{.weights = {0}, .x = kX, .out = kOut};
+  if (!per_slot) {
+    op.weights = {0, 1};
+    op.gate = Activation::Silu;
+  }
+  op.experts_by = 2;
+  op.n_used = kUsed;
+  op.x_per_slot = per_slot;
+  graph.nodes = {{op, "experts"}};
+  graph.logits = kOut;
+  graph.n_vocab = kExpertRows * kUsed;
+  return graph;
+}
+
+void check_experts(vk::Device& device, const GgufFile& file, const MatrixTier& tier, QuantType type,
+                   bool per_slot, uint32_t columns) {
+  const graph::Graph graph = expert_graph(type, per_slot);
+  const std::string name = std::string("experts, ") + std::string(info(type).name) + ", " +
+                           tier.tier.name + (per_slot ? ", per slot" : ", gate");
+  RunOptions options;
+  options.max_chunk = 8;
+  options.max_outputs = columns;
+  auto runner = GraphRunner::create(device, file, graph, tier.tier, options);
+  ASSERT_TRUE(runner) << name << ": " << runner.error().text;
+  auto interpreter = reference::Interpreter::load(file, graph);
+  ASSERT_TRUE(interpreter) << interpreter.error().text;
+  const Matrix x = random_matrix(graph.values[kX].width, columns, 1.5f, 3);
+  Matrix route(2 * kUsed, columns);
+  for (uint32_t c = 0; c < columns; ++c)
+    for (uint32_t slot = 0; slot < kUsed; ++slot) {
+      route.column(c)[slot] = 0.5;
+      route.column(c)[kUsed + slot] = (c * 2 + slot * 3 + 4) % kExperts;
+    }
+  for (const auto& [id, value] : {std::pair<graph::ValueId, const Matrix&>{kX, x}, {2, route}}) {
+    interpreter->set_value(id, value);
+    (*runner)->set_value(id, value);
+  }
+  interpreter->run_node(graph.nodes.front());
+  const auto ran = (*runner)->run({1, columns, Ending::Logits, false});
+  ASSERT_TRUE(ran) << name << ": " << ran.error().text;
+  expect_close(name, (*runner)->value(kOut, columns), interpreter->value(kOut), tolerance(tier));
+}
+
+TEST_F(OpsMatrix, Experts) {
+  for (const QuantType type :
+       {QuantType::F32, QuantType::Q8_0, QuantType::Q4_K, QuantType::Q6_K, QuantType::MXFP4}) {
+    GgufWriter writer;
+    writer.set("general.architecture", std::string("rows"));
+    for (const char* name : {"gate", "up"})
+      add_random(writer, name, type, {kExpertColumns, kExpertRows, kExperts});
+    const auto file = open_in_memory(writer);
+    for (const MatrixTier& tier : kTiers) {
+      const bool int8 = tier.tier.activations == ActivationType::Q8;
+      if (is_tile(tier) || !is_runnable(tier, device().capabilities()) ||
+          (int8 && !find_weight_layout(type)->has_int8_path))
+        continue;
+      for (const bool per_slot : {false, true})
+        for (const uint32_t columns : {1u, 3u})
+          check_experts(device(), *file, tier, type, per_slot, columns);
+    }
+  }
+}
+
+// ---- embedding rows, and matrices cut into several bindings
+
+/// The table is cut when a binding holds less than it.
+void check_embed(vk::Device& device, QuantType type, const Tier& tier, size_t parts) {
+  const uint32_t columns = info(type).block_weights == 1 ? 72 : 512, rows = 52;
+  const std::string name = "embed, " + std::string(info(type).name) + ", " + tier.name;
+  GgufWriter writer;
+  writer.set("general.architecture", std::string("rows"));
+  add_random(writer, "table", type, {columns, rows});
+  const auto file = open_in_memory(writer);
+  graph::Graph graph;
+  graph.weights = {{"table", type, columns, rows}};
+  graph.values = {{.name = "out", .width = columns}};
+  graph.nodes = {{graph::Embed{.weight = 0, .out = 0, .scale = 1.75f}, "embed"}};
+  RunOptions options;
+  options.max_chunk = 8;
+  auto runner = GraphRunner::create(device, *file, graph, tier, options);
+  ASSERT_TRUE(runner) << name << ": " << runner.error().text;
+  EXPECT_GE((*runner)->plan().matrices.front().parts.size(), parts) << name;
+  auto interpreter = reference::Interpreter::load(*file, graph);
+  ASSERT_TRUE(interpreter) << interpreter.error().text;
+  std::vector<reference::TokenAt> tokens;
+  for (const uint32_t id : {0u, 51u, 7u, 8u, 31u, 32u, 15u, 48u})
+    tokens.push_back({id, {0, uint32_t(tokens.size())}});
+  (*runner)->set_tokens(tokens);
+  const auto ran = (*runner)->run({8, 0, Ending::None, false});
+  ASSERT_TRUE(ran) << name << ": " << ran.error().text;
+  interpreter->begin(tokens);
+  interpreter->run_node(graph.nodes.front());
+  expect_close(name, (*runner)->value(0, 8), interpreter->value(0), kExactOp);
+}
+
+TEST_F(OpsMatrix, Embed) {
+  for (const WeightLayout& layout : weight_layouts()) {
+    check_embed(device(), layout.type, {.name = "default"}, 1);
+    if (is_runnable(kTiers[0], device().capabilities()))
+      check_embed(device(), layout.type, {.name = "storage buffers", .without = kNoTexel}, 1);
+  }
+}
+
+TEST_F(OpsMatrix, TensorsLargerThanABinding) {
+  const Tier small{.name = "small bindings", .without = kNoTexel, .max_storage_range = 16384};
+  check_embed(device(), QuantType::Q8_0, small, 2);
+  check_embed(device(), QuantType::F32,
+              {.name = "smaller still", .without = kNoTexel, .max_storage_range = 8192}, 2);
+  for (const Epilogue& epilogue : kEpilogues)
+    for (const size_t index : {2, 3, 5}) {
+      MatrixTier cut = kTiers[index];
+      if (is_tile(cut) != (epilogue.columns == 37)) continue;
+      // Below the matrix, above the columns.
+      const QuantType type = is_tile(cut) ? QuantType::F32 : QuantType::Q8_0;
+      cut.tier.max_storage_range = is_tile(cut) ? 100'000 : 16'384;
+      const auto file = weights_of(*find_weight_layout(type));
+      ASSERT_NE(file, nullptr);
+      check_row(device(), *file, cut, {type, 384, &epilogue});
+    }
+}
+
+}  // namespace
+}  // namespace pumice::test

@@ -1,0 +1,270 @@
+// The ops between the matrices: norms, element-wise ops, routes, the check of the logits. And
+// tensors larger than a binding may really be.
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "shaders/shared/push.h"
+#include "tests/gpu/row_blocks.h"
+#include "tests/gpu/row_graph.h"
+
+namespace pumice::test {
+namespace {
+
+using reference::Matrix;
+
+constexpr CapabilityMask kNoTexel{.texel = true};
+constexpr Tier kTiers[] = {{.name = "default"}, {.name = "storage buffers", .without = kNoTexel}};
+
+/// One op on values that the row fills in: `inputs` are values 0 .. n - 1, the op writes value n.
+struct OpRow {
+  std::string name;
+  graph::Op op;
+  std::vector<Matrix> inputs;
+  uint32_t out_rows = 0;
+  std::vector<graph::Weight> weights = {};
+  Tolerance tolerance = kExactOp;
+};
+
+std::shared_ptr<const GgufFile> weights_of(const OpRow& row) {
+  GgufWriter file;
+  file.set("general.architecture", std::string("rows"));
+  for (const graph::Weight& weight : row.weights)
+    add_random(file, weight.tensor, weight.type, {weight.columns});
+  return open_in_memory(file);
+}
+
+void check_row(vk::Device& device, const OpRow& row, const Tier& tier) {
+  const std::string name = row.name + ", " + tier.name;
+  const auto file = weights_of(row);
+  ASSERT_NE(file, nullptr);
+  graph::Graph graph;
+  for (const Matrix& input : row.inputs)
+    graph.values.push_back({.name = "in", .width = input.rows});
+  graph.values.push_back({.name = "out", .width = row.out_rows});
+  graph.weights = row.weights;
+  graph.nodes = {{row.op, "row"}};
+  const auto out = graph::ValueId(row.inputs.size());
+  const uint32_t columns = row.inputs.front().columns;
+  RunOptions options;
+  options.max_chunk = 8;
+  auto runner = GraphRunner::create(device, *file, graph, tier, options);
+  ASSERT_TRUE(runner) << name << ": " << runner.error().text;
+  auto interpreter = reference::Interpreter::load(*file, graph);
+  ASSERT_TRUE(interpreter) << interpreter.error().text;
+  for (graph::ValueId id = 0; id < out; ++id) {
+    (*runner)->set_value(id, row.inputs[id]);
+    interpreter->set_value(id, row.inputs[id]);
+  }
+  const auto ran = (*runner)->run({std::bit_ceil(columns), 0, Ending::None, false});
+  ASSERT_TRUE(ran) << name << ": " << ran.error().text;
+  interpreter->run_node(graph.nodes.front());
+  expect_close(name, (*runner)->value(out, columns), interpreter->value(out), row.tolerance);
+}
+
+OpRow norm_row(uint32_t width, uint32_t group, float size) {
+  return {.name = "norm of " + std::to_string(width) + " in runs of " + std::to_string(group),
+          .op = graph::RmsNorm{.x = 0, .weight = 0, .out = 1, .eps = 1e-6f, .group = group},
+          .inputs = {random_matrix(width, 3, size, width)},
+          .out_rows = width,
+          .weights = {{"norm", QuantType::F32, group}}};
+}
+
+/// Large and small, beyond where exp overflows.
+Matrix wild_matrix(uint32_t rows, uint32_t columns) {
+  Matrix out = random_matrix(rows, columns, 6.0f, 9);
+  const double extremes[] = {1e4, -1e4, 88.5, -88.5, 200, -200, 0.0, -0.0, 1e-30, 20, -20};
+  for (size_t i = 0; i < std::size(extremes); ++i) out.column(0)[i] = extremes[i];
+  return out;
+}
+
+std::vector<OpRow> small_rows() {
+  const Matrix a = random_matrix(200, 5, 3.0f, 1), b = random_matrix(200, 5, 3.0f, 2),
+               wild = wild_matrix(200, 5);
+  std::vector<OpRow> rows{norm_row(64, 64, 1.0f), norm_row(1280, 1280, 50.0f),
+                          norm_row(96, 32, 1e-3f), norm_row(4096, 4096, 1.0f)};
+  rows.push_back({"add", graph::Add{.a = 0, .b = 1, .out = 2}, {a, b}, 200});
+  for (const graph::Activation activation : {graph::Activation::Silu, graph::Activation::GeluTanh})
+    rows.push_back({activation == graph::Activation::Silu ? "SiLU" : "GELU",
+                    graph::Glu{.gate = 0, .up = 1, .out = 2, .activation = activation},
+                    {wild, b},
+                    200});
+  rows.push_back({"softcap", graph::Softcap{.x = 0, .out = 1, .cap = 30.0f}, {wild}, 200});
+  return rows;
+}
+
+/// Logits with ties, at the edge of the chosen and inside them, and far apart.
+Matrix router_logits(uint32_t n_experts) {
+  Matrix logits = random_matrix(n_experts, 4, 3.0f, 5);
+  for (double& value : logits.column(1)) value = 0.25;
+  for (uint32_t e = 0; e < n_experts; ++e) logits.column(2)[e] = e % 3 == 0 ? 1.0 : -1.0;
+  for (uint32_t e = 0; e < n_experts; ++e) logits.column(3)[e] = e == 5 ? 300.0 : -300.0;
+  return logits;
+}
+
+std::vector<OpRow> expert_rows() {
+  std::vector<OpRow> rows;
+  for (const bool normalise : {true, false})
+    for (const uint32_t n_used : {1u, 2u, 4u})
+      rows.push_back({"route " + std::to_string(n_used) + " of 8",
+                      graph::Route{.logits = 0,
+                                   .out = 1,
+                                   .n_experts = 8,
+                                   .n_used = n_used,
+                                   .normalise = normalise,
+                                   .scale = 2.5f},
+                      {router_logits(8)},
+                      2 * n_used});
+  Matrix route(4, 3);
+  for (size_t i = 0; i < route.data.size(); ++i) route.data[i] = 0.1 * double(i) + 0.05;
+  rows.push_back({"combine",
+                  graph::Combine{.x = 0, .route = 1, .residual = 2, .out = 3, .n_used = 2},
+                  {random_matrix(2 * 72, 3, 1.0f, 6), route, random_matrix(72, 3, 1.0f, 7)},
+                  72});
+  return rows;
+}
+
+class OpsSmall : public RowTest {};
+
+TEST_F(OpsSmall, NormsAndColumns) {
+  for (const OpRow& row : small_rows())
+    for (const Tier& tier : kTiers) check_row(device(), row, tier);
+}
+
+TEST_F(OpsSmall, Experts) {
+  for (const OpRow& row : expert_rows()) check_row(device(), row, kTiers[0]);
+}
+
+TEST_F(OpsSmall, SelectedColumnsAreCopies) {
+  graph::Graph graph;
+  graph.values = {{.name = "x", .width = 72}, {.name = "out", .width = 72, .per_output = true}};
+  graph.nodes = {{graph::SelectOutputs{.x = 0, .out = 1}, "select"}};
+  graph.logits = 1;
+  graph.n_vocab = 72;
+  GgufWriter writer;
+  writer.set("general.architecture", std::string("rows"));
+  const auto file = open_in_memory(writer);
+  ASSERT_NE(file, nullptr);
+  RunOptions options;
+  options.max_chunk = options.max_outputs = 8;
+  auto runner = GraphRunner::create(device(), *file, graph, kTiers[0], options);
+  ASSERT_TRUE(runner) << runner.error().text;
+  const Matrix x = random_matrix(72, 8, 1.0f, 1);
+  (*runner)->set_value(0, x);
+  std::vector<reference::TokenAt> tokens;
+  for (uint32_t i = 0; i < 8; ++i) tokens.push_back({0, {0, i}, i == 1 || i == 4 || i == 7});
+  (*runner)->set_tokens(tokens);
+  const auto ran = (*runner)->run({8, 3, Ending::Logits, false});
+  ASSERT_TRUE(ran) << ran.error().text;
+  const uint32_t chosen[] = {1, 4, 7};
+  const auto host = (*runner)->floats((*runner)->plan().logits_host);
+  const Matrix expected = reference::select_columns(x, chosen);
+  for (uint32_t c = 0; c < 3; ++c)
+    for (uint32_t r = 0; r < 72; ++r)
+      EXPECT_EQ(host[c * graph::column_stride(72) + r], float(expected.column(c)[r]));
+}
+
+// ---- what the host believes
+
+/// Logits that somebody else computed: an Add of x and zeros, so that they have a home.
+graph::Graph logits_graph(uint32_t n_vocab) {
+  graph::Graph graph;
+  graph.values = {{.name = "x", .width = n_vocab, .per_output = true},
+                  {.name = "zeros", .width = n_vocab, .per_output = true},
+                  {.name = "logits", .width = n_vocab, .per_output = true}};
+  graph.nodes = {{graph::Add{.a = 0, .b = 1, .out = 2}, "logits"}};
+  graph.logits = 2;
+  graph.n_vocab = n_vocab;
+  return graph;
+}
+
+uint32_t mixed(uint32_t v) {
+  v ^= v >> 16;
+  v *= 0x7FEB352Du;
+  v ^= v >> 15;
+  v *= 0x846CA68Bu;
+  return v ^ (v >> 16);
+}
+
+uint32_t hash_of(std::span<const double> logits) {
+  uint32_t hash = 0;
+  for (uint32_t i = 0; i < logits.size(); ++i)
+    hash += mixed(std::bit_cast<uint32_t>(float(logits[i])) ^ mixed(i + 1));
+  return hash;
+}
+
+void check_logits(vk::Device& device, const Tier& tier, uint32_t n_vocab) {
+  GgufWriter writer;
+  writer.set("general.architecture", std::string("rows"));
+  const auto file = open_in_memory(writer);
+  ASSERT_NE(file, nullptr);
+  RunOptions options;
+  options.max_chunk = options.max_outputs = 8;
+  auto runner = GraphRunner::create(device, *file, logits_graph(n_vocab), tier, options);
+  ASSERT_TRUE(runner) << runner.error().text;
+  Matrix logits = random_matrix(n_vocab, 5, 10.0f, n_vocab);
+  for (double& value : logits.data) value = double(float(value + 0.5));  // no negative zero
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  logits.column(1)[n_vocab - 1] = kInfinity;
+  logits.column(2)[0] = -kInfinity;
+  logits.column(3)[n_vocab / 2] = std::numeric_limits<double>::quiet_NaN();
+  logits.column(4)[3] = 3.0e38;
+  (*runner)->set_value(0, logits);
+  (*runner)->set_value(1, Matrix(n_vocab, 5));
+  const auto results = (*runner)->words((*runner)->plan().result);
+  for (uint32_t submission = 1; submission <= 2; ++submission) {
+    const auto ran = (*runner)->run({1, 5, Ending::Logits, false});
+    ASSERT_TRUE(ran) << ran.error().text;
+    for (uint32_t c = 0; c < 5; ++c) {
+      shared::SampleResult result;
+      std::memcpy(&result, &results[c * PUMICE_RESULT_WORDS], sizeof(result));
+      EXPECT_EQ(result.sequence, submission);
+      EXPECT_EQ(result.finite, c == 0 || c == 4 ? 1u : 0u) << "column " << c;
+      if (c != 3) EXPECT_EQ(result.hash, hash_of(logits.column(c))) << "column " << c;
+    }
+  }
+}
+
+TEST_F(OpsSmall, LogitsAreHashedAndChecked) {
+  for (const Tier& tier : kTiers)
+    for (const uint32_t n_vocab : {37u, 1029u}) check_logits(device(), tier, n_vocab);
+}
+
+// ---- 148 MiB of embedding: more than lavapipe binds as one storage buffer
+
+TEST_F(OpsSmall, EmbeddingBeyondTheDevicesBindings) {
+  constexpr uint32_t kColumns = 256, kRows = 152'000;
+  GgufWriter writer;
+  writer.set("general.architecture", std::string("rows"));
+  std::vector<float> rows(size_t{kColumns} * kRows);
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = float(i % 65'521) - 30'000.0f;
+  writer.tensor_f32("table", {kColumns, kRows}, rows);
+  const auto file = open_in_memory(writer);
+  ASSERT_NE(file, nullptr);
+  graph::Graph graph;
+  graph.weights = {{"table", QuantType::F32, kColumns, kRows}};
+  graph.values = {{.name = "out", .width = kColumns}};
+  graph.nodes = {{graph::Embed{.weight = 0, .out = 0, .scale = 1.0f}, "embed"}};
+  RunOptions options;
+  options.max_chunk = 8;
+  auto runner = GraphRunner::create(device(), *file, graph, kTiers[1], options);
+  ASSERT_TRUE(runner) << runner.error().text;
+  const uint64_t bytes = uint64_t{kColumns} * kRows * 4;
+  const uint64_t limit = device().capabilities().max_storage_range;
+  EXPECT_GE((*runner)->plan().matrices.front().parts.size(), (bytes + limit - 1) / limit);
+  std::vector<reference::TokenAt> tokens;
+  for (const uint32_t id : {0u, 1u, 131'071u, 131'072u, 131'080u, 151'999u, 100'000u, 8u})
+    tokens.push_back({id, {0, uint32_t(tokens.size())}});
+  (*runner)->set_tokens(tokens);
+  const auto ran = (*runner)->run({8, 0, Ending::None, false});
+  ASSERT_TRUE(ran) << ran.error().text;
+  const Matrix out = (*runner)->value(0, 8);
+  for (uint32_t c = 0; c < 8; ++c)
+    for (uint32_t r = 0; r < kColumns; ++r)
+      ASSERT_EQ(out.column(c)[r], double(rows[size_t{tokens[c].id} * kColumns + r]))
+          << "token " << tokens[c].id << " row " << r;
+}
+
+}  // namespace
+}  // namespace pumice::test
