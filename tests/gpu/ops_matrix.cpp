@@ -194,6 +194,7 @@ class OpsMatrix : public RowTest {
     const bool int8 = tier.tier.activations == ActivationType::Q8;
     for (const WeightLayout& layout : weight_layouts()) {
       if (int8 && !layout.has_int8_path) continue;
+      release_pipelines();
       const auto file = weights_of(layout);
       ASSERT_NE(file, nullptr);
       for (const Epilogue& epilogue : kEpilogues) {
@@ -240,6 +241,46 @@ TEST_F(OpsMatrix, ManyColumns) {
     ASSERT_NE(file, nullptr);
     for (const Epilogue& epilogue : kEpilogues)
       if (epilogue.columns == 37) check_row(device(), *file, tier, {layout.type, 1280, &epilogue});
+  }
+}
+
+// A norm whose only reader is a matrix writes the form that the matrix reads, and nothing else.
+TEST_F(OpsMatrix, NormThenMatrix) {
+  constexpr uint32_t kWidth = 768, kRows = 52;
+  GgufWriter writer;
+  writer.set("general.architecture", std::string("rows"));
+  add_random(writer, "w", QuantType::Q5_K, {kWidth, kRows});
+  add_random(writer, "norm", QuantType::F32, {kWidth});
+  const auto file = open_in_memory(writer);
+  ASSERT_NE(file, nullptr);
+  graph::Graph graph;
+  graph.values = {{.name = "x", .width = kWidth, .per_output = true},
+                  {.name = "out", .width = kRows, .per_output = true},
+                  {.name = "norm", .width = kWidth, .per_output = true}};
+  graph.weights = {{"w", QuantType::Q5_K, kWidth, kRows}, {"norm", QuantType::F32, kWidth}};
+  graph.nodes = {
+      {graph::RmsNorm{.x = kX, .weight = 1, .out = 2, .eps = 1e-5f, .group = kWidth}, "norm"},
+      {graph::MatMul{.weights = {0}, .x = 2, .out = kOut}, "row"}};
+  graph.logits = kOut;
+  graph.n_vocab = kRows;
+  for (const MatrixTier& tier : kTiers) {
+    if (!is_runnable(tier, device().capabilities())) continue;
+    const uint32_t columns = is_tile(tier) ? 21 : 3;
+    RunOptions options;
+    options.max_chunk = 8;
+    options.max_outputs = columns;
+    auto runner = GraphRunner::create(device(), *file, graph, tier.tier, options);
+    ASSERT_TRUE(runner) << tier.tier.name << ": " << runner.error().text;
+    auto interpreter = reference::Interpreter::load(*file, graph);
+    ASSERT_TRUE(interpreter) << interpreter.error().text;
+    const Matrix x = random_matrix(kWidth, columns, 20.0f, 4);
+    (*runner)->set_value(kX, x);
+    interpreter->set_value(kX, x);
+    for (const graph::Node& node : graph.nodes) interpreter->run_node(node);
+    const auto ran = (*runner)->run({1, columns, Ending::Logits, false});
+    ASSERT_TRUE(ran) << tier.tier.name << ": " << ran.error().text;
+    expect_close(std::string("norm then matrix, ") + tier.tier.name,
+                 (*runner)->value(kOut, columns), interpreter->value(kOut), tolerance(tier));
   }
 }
 

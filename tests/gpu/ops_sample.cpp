@@ -15,7 +15,7 @@ namespace {
 using reference::Matrix;
 using shared::SampleSettings;
 
-constexpr uint32_t kVocab = 301, kColumns = 8, kRounds = 400;
+constexpr uint32_t kVocab = 301, kColumns = 8, kRounds = 120;
 
 /// Logits that somebody else computed, on a device that samples them.
 class Sampler {
@@ -207,9 +207,8 @@ TEST_F(OpsSample, DrawsFollowTheExactDistribution) {
     constexpr double n = kRounds * kColumns;
     for (uint32_t token = 0; token < kVocab; ++token) {
       const double p = expected[token];
-      if (p == 0.0) EXPECT_EQ(counts[token], 0u) << row.name << ": token " << token;
-      EXPECT_NEAR(counts[token], n * p, 5.0 * std::sqrt(n * p * (1 - p)) + 3.0)
-          << row.name << ": token " << token;
+      const double slack = p == 0.0 ? 0.0 : 5.0 * std::sqrt(n * p * (1 - p)) + 3.0;
+      EXPECT_NEAR(counts[token], n * p, slack) << row.name << ": token " << token;
     }
   }
 }
@@ -236,7 +235,7 @@ TEST_F(OpsSample, SeedsRepeatAndDiffer) {
   EXPECT_NE(more, first);
   for (uint32_t c = 0; c < kColumns; c += 2) {
     EXPECT_EQ(first[c], first[c + 1]);
-    if (c > 0) EXPECT_NE(first[c], first[0]);
+    EXPECT_NE(first[c], first[(c + 2) % kColumns]);
   }
 }
 

@@ -221,7 +221,8 @@ void check_logits(vk::Device& device, const Tier& tier, uint32_t n_vocab) {
       std::memcpy(&result, &results[c * PUMICE_RESULT_WORDS], sizeof(result));
       EXPECT_EQ(result.sequence, submission);
       EXPECT_EQ(result.finite, c == 0 || c == 4 ? 1u : 0u) << "column " << c;
-      if (c != 3) EXPECT_EQ(result.hash, hash_of(logits.column(c))) << "column " << c;
+      if (c == 3) continue;  // a NaN has many bit patterns
+      EXPECT_EQ(result.hash, hash_of(logits.column(c))) << "column " << c;
     }
   }
 }

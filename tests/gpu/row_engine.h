@@ -54,6 +54,13 @@ class OracleTest : public ModelTest {
   return options;
 }
 
+/// With and without the kernels for CPU drivers, where the driver can run them.
+[[nodiscard]] inline std::vector<bool> texel_choices() {
+  const auto devices = vk::list_devices();
+  const bool lane = devices && !devices->empty() && choose_policy(devices->front().caps, {}).lane;
+  return lane ? std::vector<bool>{true, false} : std::vector<bool>{true};
+}
+
 [[nodiscard]] inline std::vector<int32_t> signed_ids(std::span<const uint32_t> tokens) {
   return {tokens.begin(), tokens.end()};
 }

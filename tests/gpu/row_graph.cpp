@@ -16,7 +16,10 @@ struct SharedDevice {
   std::unique_ptr<vk::Device> device;
   std::string error;
 
-  SharedDevice() {
+  SharedDevice() { open(); }
+
+  void open() {
+    device.reset();
     vk::DeviceHooks hooks;
     hooks.find = find_kernel;
     hooks.validation_sink = &messages;
@@ -51,6 +54,16 @@ void RowTest::TearDown() {
 
 vk::Device& RowTest::device() {
   return *shared_device().device;
+}
+
+bool RowTest::is_swiftshader() {
+  return device().capabilities().driver == DriverKind::SwiftShader;
+}
+
+void RowTest::release_pipelines() {
+  if (!is_swiftshader()) return;
+  shared_device().open();
+  ASSERT_NE(shared_device().device, nullptr) << shared_device().error;
 }
 
 Capabilities capabilities(const Tier& tier, const Capabilities& of_device) {

@@ -24,6 +24,10 @@ class RowTest : public testing::Test {
   void TearDown() override;  ///< fails on validation messages
 
   [[nodiscard]] static vk::Device& device();
+  /// A fresh device on SwiftShader, whose pipelines take much memory until their device is closed:
+  /// tests of many pipelines call this in between. Does nothing on other drivers.
+  static void release_pipelines();
+  [[nodiscard]] static bool is_swiftshader();
 };
 
 /// Decides which kernels a graph gets.

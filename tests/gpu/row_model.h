@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <random>
 #include <string>
 
 #include "tests/gpu/row_blocks.h"
@@ -69,11 +70,9 @@ inline GgufWriter make_model(const ModelShape& shape) {
 class TemporaryModel {
  public:
   explicit TemporaryModel(const ModelShape& shape) {
-    static int count = 0;
+    const std::string unique = std::to_string(std::random_device{}());
     path_ =
-        (std::filesystem::temp_directory_path() /
-         ("pumice-model-" + std::to_string(::getpid()) + "-" + std::to_string(count++) + ".gguf"))
-            .string();
+        (std::filesystem::temp_directory_path() / ("pumice-model-" + unique + ".gguf")).string();
     make_model(shape).write(path_);
   }
   ~TemporaryModel() {
