@@ -38,10 +38,27 @@ SharedDevice& shared_device() {
   return shared;
 }
 
+/// Closes the device while the process is whole: drivers with threads of their own do not survive
+/// being destroyed among the static objects.
+class CloseDevice : public testing::Environment {
+ public:
+  void TearDown() override {
+    if (!is_open) return;
+    shared_device().device.reset();
+    for (const std::string& message : shared_device().messages)
+      ADD_FAILURE() << "validation: " << message;
+  }
+  static inline bool is_open = false;
+};
+
+[[maybe_unused]] const auto* const kCloseDevice =
+    testing::AddGlobalTestEnvironment(new CloseDevice);
+
 }  // namespace
 
 void RowTest::SetUp() {
   if (const std::string reason = vk::missing_driver(); !reason.empty()) GTEST_SKIP() << reason;
+  CloseDevice::is_open = true;
   ASSERT_NE(shared_device().device, nullptr) << shared_device().error;
 }
 
