@@ -30,7 +30,9 @@ const std::vector<Arrow>& arrows() {
       {"engine/session/",
        {"engine/base/", "engine/graph/", "engine/model/", "engine/schedule/", "engine/vk/",
         "engine/text/", "loader/", "shaders/shared/"}},
-      {"engine/quant/", {"engine/base/", "engine/session/", "loader/"}},
+      {"engine/quant/",
+       {"engine/base/", "engine/model/", "engine/schedule/policy.h", "engine/session/",
+        "engine/text/", "loader/"}},
       {"engine/pumice.h", {}},
       {"engine/pumice.cpp",
        {"engine/pumice.h", "engine/base/", "engine/session/", "loader/gguf.h",
@@ -39,8 +41,8 @@ const std::vector<Arrow>& arrows() {
       {"shaders/module_lookup.cpp", {"engine/schedule/dispatch.h"}},  // what it defines
       {"demo/", {"engine/pumice.h"}},
       {"tools/pumice/",
-       {"engine/base/", "engine/model/", "engine/schedule/", "engine/session/", "engine/text/",
-        "engine/vk/device.h", "loader/"}},
+       {"engine/base/", "engine/model/", "engine/quant/", "engine/schedule/", "engine/session/",
+        "engine/text/", "engine/vk/device.h", "loader/"}},
   };
   return table;
 }

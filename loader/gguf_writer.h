@@ -1,0 +1,45 @@
+// Writes a model file in the GGUF container, version 3: metadata and tensor table first, then each
+// tensor's bytes in order. The file appears under its name only when it is whole.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/base/result.h"
+#include "loader/metadata.h"
+#include "loader/quant_type.h"
+
+namespace pumice {
+
+struct GgufTensorPlan {
+  std::string name;
+  QuantType type = QuantType::F32;
+  std::vector<uint64_t> shape;  ///< shape[0] = row width
+};
+
+class GgufWriter {
+ public:
+  /// Creates `path` + ".part" beside the target, checks that the disk has room for all of it and
+  /// writes everything before the weights.
+  [[nodiscard]] static Result<std::unique_ptr<GgufWriter>> create(
+      const std::string& path, const Metadata& metadata, std::vector<GgufTensorPlan> tensors);
+  ~GgufWriter();  ///< removes the unfinished file
+  GgufWriter(const GgufWriter&) = delete;
+  GgufWriter& operator=(const GgufWriter&) = delete;
+
+  /// The next bytes of the weights, in table order; padding between tensors is the writer's.
+  [[nodiscard]] Result<void> write(std::span<const std::byte> bytes);
+  /// All bytes of all tensors have been written: flush, rename.
+  [[nodiscard]] Result<void> finish();
+
+ private:
+  struct State;
+  explicit GgufWriter(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace pumice
