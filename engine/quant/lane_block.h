@@ -1,0 +1,84 @@
+// A block of weights per lane, normalised so that squares and their sums stay far from the ends of
+// f32. Part of the fit kernels: see lanes.h.
+#pragma once
+
+#include "engine/quant/lanes.h"
+
+namespace pumice::quant::PUMICE_LANES_NAMESPACE {
+
+struct LaneBlock {
+  F x[256];    ///< weight * norm: the block's largest magnitude lies in [1, 2), or all are 0
+  F w[256];    ///< weight of the squared error, in [2^-20, 1]
+  F unit;      ///< 2^exponent
+  F norm;      ///< 2^-exponent
+  I exponent;  ///< of the block's largest magnitude
+};
+
+inline float power_of_two(int exponent) {  // of a normal float
+  union {
+    uint32_t bits;
+    float value;
+  } pun = {uint32_t(exponent + 127) << 23};
+  return pun.value;
+}
+
+inline int exponent_of(float value) {  // floor(log2(value)), -127 for zero and subnormal numbers
+  union {
+    float value;
+    uint32_t bits;
+  } pun = {value};
+  return int(pun.bits >> 23 & 0xFF) - 127;
+}
+
+inline void load_weights(LaneBlock& block, int lane, const float* weights, int count) {
+  float largest = 0;
+  for (int i = 0; i < count; ++i) {
+    const float size = weights[i] < 0 ? -weights[i] : weights[i];
+    largest = size > largest ? size : largest;
+  }
+  // Below 2^-100 every f16 scale is zero anyway; at 2^127 the norm would be subnormal.
+  int exponent = exponent_of(largest);
+  exponent = exponent < -100 ? -100 : exponent > 126 ? 126 : exponent;
+  const float norm = power_of_two(-exponent);
+  block.unit[lane] = power_of_two(exponent);
+  block.norm[lane] = norm;
+  block.exponent[lane] = exponent;
+  float* x = reinterpret_cast<float*>(block.x) + lane;
+  for (int i = 0; i < count; ++i) x[i * kLanes] = weights[i] * norm;
+}
+
+/// The floor of 2^-20 fits the groups that no activation reached like any others, without a say in
+/// the super-block. An importance of zero everywhere, or absent, is the plain search.
+inline void load_importance(LaneBlock& block, int lane, const float* importance, int count) {
+  float* w = reinterpret_cast<float*>(block.w) + lane;
+  float largest = 0;
+  for (int i = 0; importance && i < count; ++i)
+    largest = importance[i] > largest ? importance[i] : largest;
+  largest = largest < 1e30f ? largest : 1e30f;
+  const bool plain = !(largest > 1e-30f);
+  const float norm = plain ? 0.0f : 1.0f / largest;
+  for (int i = 0; i < count; ++i) {
+    float weight = plain ? 1.0f : importance[i] * norm;
+    weight = weight > 0x1p-20f ? weight : 0x1p-20f;  // negative numbers and NaN as well
+    w[i * kLanes] = weight < 1.0f ? weight : 1.0f;
+  }
+}
+
+/// A scale as the file can hold it, in normalised units.
+inline F storable(const LaneBlock& block, F scale) {
+  return nearest_half(scale * block.unit) * block.norm;
+}
+
+/// Storable, and not zero: groups far below the largest still want steps of the smallest f16.
+inline F storable_step(const LaneBlock& block, F scale) {
+  const F rounded = nearest_half(scale * block.unit);
+  return (rounded == 0.0f ? splat(0x1p-24f) : rounded) * block.norm;
+}
+
+inline F sum_of_squares(const F* x, const F* w, int n) {
+  F sum = splat(0);
+  for (int i = 0; i < n; ++i) sum += w[i] * x[i] * x[i];
+  return sum;
+}
+
+}  // namespace pumice::quant::PUMICE_LANES_NAMESPACE
