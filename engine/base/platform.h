@@ -31,8 +31,8 @@ void count_interrupts();
 void clear_interrupts();
 
 /// Makes the three standard streams safe to use: one that the parent closed leads nowhere instead
-/// of into the next file we open, a closed pipe becomes an error of the write that meets it, and a
-/// console takes UTF-8.
+/// of into the next file we open, a closed pipe or a file-size limit becomes an error of the write
+/// that meets it, and a console takes UTF-8.
 void prepare_standard_streams();
 
 enum class Stream { Input = 0, Output = 1, Error = 2 };

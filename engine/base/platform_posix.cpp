@@ -165,6 +165,7 @@ void clear_interrupts() {
 
 void prepare_standard_streams() {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error of the write, like a full disk
   for (int stream = 0; stream <= 2; ++stream)  // open() takes the lowest free number
     if (::fcntl(stream, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) < 0) return;
 }
