@@ -37,16 +37,6 @@ int nibble_of_32(const Byte* quants, uint32_t i) {
   return nibble(quants[i % 16], i / 16);
 }
 
-void decode_f32(const Byte* block, float* out) {
-  *out = std::bit_cast<float>(u32_at(block, 0));
-}
-void decode_f16(const Byte* block, float* out) {
-  *out = half_at(block, 0);
-}
-void decode_bf16(const Byte* block, float* out) {
-  *out = bfloat_to_float(u16_at(block, 0));
-}
-
 /// d f16 @0, 16 bytes of nibbles @2: d * (q - 8).
 void decode_q4_0(const Byte* block, float* out) {
   const float d = half_at(block, 0);
@@ -243,18 +233,56 @@ void decode_tq2_0(const Byte* block, float* out) {
 /// How a type's scale fields can fail to be finite numbers.
 enum class ScaleKind { F32, Bf16, Halves, Exponent };
 
+// Types without blocks, many weights at a time: 16 at once is what compilers make vectors of.
+
+/// half_to_float without branches.
+inline float half_select(uint16_t h) {
+  constexpr uint32_t kRebias = 112u << 23, kExponent = 0x0F800000u;
+  const uint32_t magnitude = uint32_t(h & 0x7FFFu) << 13;
+  const uint32_t normal = magnitude + kRebias;
+  const uint32_t special = normal + kRebias;  // infinity and NaN
+  const float shifted = std::bit_cast<float>(normal + (1u << 23)) - 0x1p-14f;
+  const uint32_t exponent = magnitude & kExponent;
+  uint32_t bits = exponent == kExponent ? special : normal;
+  bits = exponent == 0 ? std::bit_cast<uint32_t>(shifted) : bits;  // zero and subnormals
+  return std::bit_cast<float>(bits | uint32_t(h & 0x8000u) << 16);
+}
+
+template <auto decode>
+void decode_halves(const Byte* from, uint64_t n, float* out) {
+  constexpr uint64_t kTogether = 16;
+  uint16_t some[kTogether];
+  for (; n >= kTogether; n -= kTogether, from += 2 * kTogether, out += kTogether) {
+    std::memcpy(some, from, sizeof some);
+    for (uint64_t i = 0; i < kTogether; ++i) out[i] = decode(some[i]);
+  }
+  for (uint64_t i = 0; i < n; ++i) out[i] = decode(u16_at(from, 2 * i));
+}
+
+void decode_f32s(const Byte* from, uint64_t n, float* out) {
+  std::memcpy(out, from, n * sizeof(float));
+}
+void decode_f16s(const Byte* from, uint64_t n, float* out) {
+  decode_halves<half_select>(from, n, out);
+}
+void decode_bf16s(const Byte* from, uint64_t n, float* out) {
+  decode_halves<bfloat_to_float>(from, n, out);
+}
+
 struct Codec {
   QuantType type;
-  void (*decode)(const Byte* block, float* out);
+  void (*decode)(const Byte* block, float* out);  ///< null where decode_many is set
   ScaleKind scales;
   uint32_t n_halves;           ///< Halves: how many f16 fields a block has,
   uint32_t first_half_offset;  ///< and where they start, one after another
+  void (*decode_many)(const Byte* from, uint64_t n,
+                      float* out) = nullptr;  ///< blocks of one weight
 };
 
 constexpr Codec kCodecs[] = {
-    {QuantType::F32, decode_f32, ScaleKind::F32, 0, 0},
-    {QuantType::F16, decode_f16, ScaleKind::Halves, 1, 0},
-    {QuantType::BF16, decode_bf16, ScaleKind::Bf16, 0, 0},
+    {QuantType::F32, nullptr, ScaleKind::F32, 0, 0, decode_f32s},
+    {QuantType::F16, nullptr, ScaleKind::Halves, 1, 0, decode_f16s},
+    {QuantType::BF16, nullptr, ScaleKind::Bf16, 0, 0, decode_bf16s},
     {QuantType::Q4_0, decode_q4_0, ScaleKind::Halves, 1, 0},
     {QuantType::Q4_1, decode_q4_1, ScaleKind::Halves, 2, 0},
     {QuantType::Q5_0, decode_q5_0, ScaleKind::Halves, 1, 0},
@@ -304,6 +332,7 @@ void decode_row(QuantType type, const std::byte* blocks, uint64_t n_weights, flo
   const QuantTypeInfo& layout = info(type);
   assert(n_weights % layout.block_weights == 0);
   const Byte* block = reinterpret_cast<const Byte*>(blocks);
+  if (codec.decode_many) return codec.decode_many(block, n_weights, out);
   for (uint64_t i = 0; i < n_weights; i += layout.block_weights, block += layout.block_bytes)
     codec.decode(block, out + i);
 }

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "engine/base/result.h"
-#include "loader/metadata.h"
+#include "loader/metadata_draft.h"
 #include "loader/quant_type.h"
 
 namespace pumice {
@@ -23,21 +23,28 @@ struct GgufTensorPlan {
 
 class GgufWriter {
  public:
-  /// Creates `path` + ".part" beside the target, checks that the disk has room for all of it and
-  /// writes everything before the weights.
+  /// Checks that the disk has room for all of it, creates `path` + ".part" beside the target and
+  /// writes everything before the weights. A Metadata that was read from a file converts to a
+  /// draft. Errors: BadArgument (names, shapes or keys that the format cannot hold, a row that is
+  /// no whole blocks), Io (no room, no permission), NotFound (no such folder).
   [[nodiscard]] static Result<std::unique_ptr<GgufWriter>> create(
-      const std::string& path, const Metadata& metadata, std::vector<GgufTensorPlan> tensors);
+      const std::string& path, const MetadataDraft& metadata, std::vector<GgufTensorPlan> tensors);
   ~GgufWriter();  ///< removes the unfinished file
   GgufWriter(const GgufWriter&) = delete;
   GgufWriter& operator=(const GgufWriter&) = delete;
 
-  /// The next bytes of the weights, in table order; padding between tensors is the writer's.
+  /// Of the whole file, known from the start.
+  [[nodiscard]] uint64_t file_bytes() const;
+
+  /// The next bytes of the weights, in table order; padding between tensors is the writer's. A call
+  /// may end or begin anywhere.
   [[nodiscard]] Result<void> write(std::span<const std::byte> bytes);
   /// All bytes of all tensors have been written: flush, rename.
   [[nodiscard]] Result<void> finish();
 
+  struct State;  ///< defined in the .cpp
+
  private:
-  struct State;
   explicit GgufWriter(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

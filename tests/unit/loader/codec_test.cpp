@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <bit>
 #include <cmath>
 #include <map>
 #include <set>
@@ -54,6 +55,21 @@ TEST(Codec, UnscaledTypes) {
   expect_weights(Block(QuantType::F32).byte(2, 0xC0).byte(3, 0x3F), 1.5f, {});
   expect_weights(Block(QuantType::F16).half(0, -0.375f), -0.375f, {});
   expect_weights(Block(QuantType::BF16).byte(0, 0x40).byte(1, 0xC0), -3.0f, {});
+}
+
+// Many at a time is the same as one at a time: every half, at every place of a vector.
+TEST(Codec, EveryHalfAndBfloat) {
+  std::vector<uint16_t> bits(65'536 + 3);
+  for (size_t i = 0; i < bits.size(); ++i) bits[i] = uint16_t(i);
+  const auto* bytes = reinterpret_cast<const std::byte*>(bits.data());
+  std::vector<float> halves(bits.size()), bfloats(bits.size());
+  decode_row(QuantType::F16, bytes, bits.size(), halves.data());
+  decode_row(QuantType::BF16, bytes, bits.size(), bfloats.data());
+  for (size_t i = 0; i < bits.size(); ++i) {
+    EXPECT_EQ(std::bit_cast<uint32_t>(halves[i]), std::bit_cast<uint32_t>(half_to_float(bits[i])));
+    EXPECT_EQ(std::bit_cast<uint32_t>(bfloats[i]),
+              std::bit_cast<uint32_t>(bfloat_to_float(bits[i])));
+  }
 }
 
 TEST(Codec, Q4_0) {
