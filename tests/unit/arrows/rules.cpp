@@ -66,6 +66,7 @@ const std::vector<Fence>& fences() {
       {{"CLI/"}, {"tools/"}, "flags are the command's"},
       {{"nlohmann/"}, {"tools/", "loader/safetensors"}, "JSON is not read in the engine"},
       {{"utf8proc.h"}, {"engine/text/"}, "only text knows Unicode"},
+      {{"pcre2.h"}, {"engine/quant/pattern.cpp"}, "patterns are bounded there"},
       {{"iostream"}, {"engine/base/platform_windows"}, "programs print with fmt and stdio"},
   };
   return table;
