@@ -325,28 +325,44 @@ Result<std::vector<Sampled>> Engine::step(std::span<const StepToken> tokens) {
   return picked;
 }
 
+Result<LogitsView> Engine::append_and_view(uint32_t sequence, std::span<const int32_t> tokens,
+                                           uint32_t rows) {
+  if (rows == 0 || rows > tokens.size() || rows > most_rows())
+    return fail(ErrorCode::BadArgument, "{} logits rows of {} tokens; a step of this engine has {}",
+                rows, tokens.size(), most_rows());
+  const auto padded = [](size_t n) { return std::bit_ceil(n); };
+  size_t before = tokens.size() - rows;
+  // One step for all where padding to a power of two costs no more than two steps do.
+  if (tokens.size() <= plan_.options.max_chunk &&
+      padded(tokens.size()) <= padded(std::max<size_t>(before, 8)) + padded(rows))
+    before = 0;
+  PUMICE_TRY(append(sequence, tokens.first(before)));
+  tokens = tokens.subspan(before);
+  std::vector<StepToken> columns;
+  for (const int32_t token : tokens) columns.push_back({sequence, token});
+  std::vector<uint32_t> outputs;
+  for (size_t i = tokens.size() - rows; i < tokens.size(); ++i) outputs.push_back(uint32_t(i));
+  PUMICE_TRY(check_tokens(columns));
+  PUMICE_TRY(extend(sequence, length(sequence) + uint32_t(columns.size())));
+  PUMICE_TRY(run(columns, outputs, Ending::Logits));
+  Result<void> taken;  // every column is looked at: the counts must stay in step with the device's
+  for (uint32_t i = 0; i < rows; ++i)
+    if (auto result = take_result(i, false); !result && taken)
+      taken = fail_in(fmt::format("position {}", length(sequence) - rows + i), result.error());
+  PUMICE_TRY(std::move(taken));
+  const std::span<std::byte> bytes = device_->mapped(buffers_.ids[plan_.logits_host.buffer]);
+  return LogitsView{reinterpret_cast<const float*>(bytes.data()), rows, plan_.graph.n_vocab,
+                    graph::column_stride(plan_.graph.n_vocab)};
+}
+
 Result<std::vector<float>> Engine::logits(uint32_t sequence, std::span<const int32_t> tokens) {
-  const uint32_t n_vocab = plan_.graph.n_vocab;
   std::vector<float> rows;
-  rows.reserve(uint64_t{n_vocab} * tokens.size());
+  rows.reserve(uint64_t{plan_.graph.n_vocab} * tokens.size());
   while (!tokens.empty()) {
     const uint32_t count = std::min(next_chunk(tokens.size()), plan_.options.max_outputs);
-    std::vector<StepToken> columns;
-    std::vector<uint32_t> outputs;
-    for (uint32_t i = 0; i < count; ++i) {
-      columns.push_back({sequence, tokens[i]});
-      outputs.push_back(i);
-    }
-    PUMICE_TRY(check_tokens(columns));
-    PUMICE_TRY(extend(sequence, length(sequence) + count));
-    PUMICE_TRY(run(columns, outputs, Ending::Logits));
-    const std::span<std::byte> bytes = device_->mapped(buffers_.ids[plan_.logits_host.buffer]);
-    const uint32_t stride = graph::column_stride(n_vocab);
-    for (uint32_t i = 0; i < count; ++i) {
-      PUMICE_TRY(take_result(i, false));
-      const float* row = reinterpret_cast<const float*>(bytes.data()) + uint64_t{i} * stride;
-      rows.insert(rows.end(), row, row + n_vocab);
-    }
+    PUMICE_TRY_ASSIGN(const LogitsView view, append_and_view(sequence, tokens.first(count), count));
+    for (uint32_t i = 0; i < count; ++i)
+      rows.insert(rows.end(), view.row(i).begin(), view.row(i).end());
     tokens = tokens.subspan(count);
   }
   return rows;

@@ -2,6 +2,7 @@
 // recorded commands; knows sequences only as rows of a page table. Text is session.h's business.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <map>
@@ -53,6 +54,18 @@ struct Sampled {
   uint32_t logits_hash = 0;
 };
 
+/// Logits rows as they lie in the memory that the device writes: valid until the engine's next
+/// step.
+struct LogitsView {
+  const float* data = nullptr;
+  uint32_t count = 0, n_vocab = 0;
+  uint32_t stride = 0;  ///< floats from one row to the next
+
+  [[nodiscard]] std::span<const float> row(uint32_t i) const {
+    return {data + uint64_t{i} * stride, n_vocab};
+  }
+};
+
 struct LoadTimes {
   double open_ms = 0, device_ms = 0, upload_ms = 0, pipelines_ms = 0, total_ms = 0;
 };
@@ -89,6 +102,14 @@ class Engine {
                                                   std::span<const int32_t> tokens);
   /// One token each for several sequences, stepped together; samples one each.
   [[nodiscard]] Result<std::vector<Sampled>> step(std::span<const StepToken> tokens);
+  /// Appends tokens and shows the logits rows after the last `rows` of them, without a copy. As
+  /// many as 1..most_rows(), all from one step.
+  [[nodiscard]] Result<LogitsView> append_and_view(uint32_t sequence,
+                                                   std::span<const int32_t> tokens, uint32_t rows);
+  /// Logits rows that one step can keep: RunOptions::max_outputs as far as the device allows.
+  [[nodiscard]] uint32_t most_rows() const {
+    return std::min(plan_.options.max_outputs, plan_.options.max_chunk);
+  }
   /// Appends tokens and returns the logits row after each: n_vocab floats per token.
   [[nodiscard]] Result<std::vector<float>> logits(uint32_t sequence,
                                                   std::span<const int32_t> tokens);
