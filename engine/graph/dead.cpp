@@ -8,14 +8,14 @@
 namespace pumice::graph {
 namespace {
 
-/// Node by node from the end: live if it writes the cache or something live.
+/// Node by node from the end: live if it writes the cache or something live, or feeds statistics.
 std::vector<bool> live_nodes(const Graph& graph) {
   std::vector<bool> live_node(graph.nodes.size(), false);
   std::vector<bool> live(graph.values.size(), false);
   if (graph.logits != kNone) live[storage_of(graph, graph.logits)] = true;
   for (size_t n = graph.nodes.size(); n-- > 0;) {
     const Op& op = graph.nodes[n].op;
-    bool needed = std::holds_alternative<RopeStore>(op);
+    bool needed = std::holds_alternative<RopeStore>(op) || std::holds_alternative<Observe>(op);
     visit_values(
         op, [](ValueId) {}, [&](ValueId id) { needed |= bool(live[storage_of(graph, id)]); });
     live_node[n] = needed;

@@ -149,8 +149,25 @@ struct Softcap {
   float cap;
 };
 
+/// Adds what the step's tokens send through a tap to its sums; writes no value.
+struct Observe {
+  ValueId x;
+  ValueId experts_by = kNone;  ///< a Route's out: each column counts for the experts it visits
+  uint32_t n_used = 0;         ///< slots per token when experts_by is set
+  bool x_per_slot = false;     ///< x holds one column per (token, slot)
+  uint32_t tap;                ///< index into Graph::taps
+};
+
 using Op = std::variant<Embed, RmsNorm, MatMul, RopeStore, Attention, Glu, Add, Route, Combine,
-                        SelectOutputs, Softcap>;
+                        SelectOutputs, Softcap, Observe>;
+
+/// A point of the graph where statistics are gathered: one input of one or more matrices.
+struct Tap {
+  std::vector<std::string> tensors;  ///< that read this input, in graph order
+  uint32_t width = 0;                ///< input channels
+  uint32_t matrices = 1;             ///< or the number of experts
+  bool gram = false;                 ///< sums of x x^T beside those of x^2
+};
 
 struct Node {
   Op op;
@@ -163,6 +180,7 @@ struct Graph {
   std::vector<RopeSpec> ropes;
   std::vector<CacheLayer> layers;
   std::vector<Node> nodes;
+  std::vector<Tap> taps;  ///< see taps.h
   ValueId logits = kNone;
   uint32_t n_vocab = 0, n_embd = 0, context_length = 0;
 };

@@ -32,12 +32,14 @@ void visit_values(OpRef& op, Read&& read, Write&& write) {
           reads(o.logits);
         } else if constexpr (std::is_same_v<T, Combine>) {
           reads(o.x, o.route, o.residual);
+        } else if constexpr (std::is_same_v<T, Observe>) {
+          reads(o.x, o.experts_by);
         } else {  // RmsNorm, SelectOutputs, Softcap
           reads(o.x);
         }
         if constexpr (std::is_same_v<T, RopeStore>) {
           write(o.q_out);
-        } else {
+        } else if constexpr (!std::is_same_v<T, Observe>) {
           write(o.out);
         }
       },

@@ -10,6 +10,7 @@
 
 #include "engine/base/checked.h"
 #include "engine/schedule/hazards.h"
+#include "engine/schedule/observe.h"
 #include "shaders/shared/push.h"
 
 namespace pumice {
@@ -19,7 +20,16 @@ using graph::kNone;
 using graph::ValueId;
 using graph::WeightId;
 
-enum Space : uint32_t { kScratch, kPrepared, kPartials, kStep, kResult, kHostLogits, kFirstCache };
+enum Space : uint32_t {
+  kScratch,
+  kPrepared,
+  kPartials,
+  kStep,
+  kResult,
+  kHostLogits,
+  kExpertLists,
+  kFirstCache
+};
 
 template <class Push>
 std::vector<uint32_t> push_words(const Push& push) {
@@ -420,6 +430,31 @@ class Lowering {
          push_words(push),
          {div_up(push.width, 64u), columns_of(op.out), 1},
          accesses});
+    return {};
+  }
+
+  /// Each writes sums of its own, which nothing else of a step touches.
+  Result<void> lower_op(const graph::Observe& op) {
+    std::vector<Access> accesses{access(op.x, false), whole(kStep, false)};
+    if (op.experts_by != kNone) {
+      accesses.push_back(access(op.experts_by, false));
+      emit({.kernel = "observe_route",
+            .bindings = {slice(op.experts_by), plan_.expert_lists, plan_.step},
+            .push = push_words(observe_push(plan_, op)),
+            .groups = {div_up(plan_.graph.taps[op.tap].matrices, 32u), 1, 1},
+            .accesses = {access(op.experts_by, false), whole(kStep, false),
+                         whole(kExpertLists, true)}},
+           " route");
+      accesses.push_back(whole(kExpertLists, false));
+    }
+    for (const ObserveCall& call : observe_calls(plan_, op))
+      emit({.kernel = call.kernel,
+            .constants = call.constants,
+            .bindings = call.bindings,
+            .push = push_words(call.push),
+            .groups = call.groups,
+            .accesses = accesses},
+           call.part);
     return {};
   }
 

@@ -5,6 +5,8 @@
 #include <bit>
 
 #include "engine/base/checked.h"
+#include "engine/schedule/arena.h"
+#include "engine/schedule/observe.h"
 #include "shaders/shared/push.h"
 
 namespace pumice {
@@ -12,38 +14,6 @@ namespace {
 
 using graph::kNone;
 using graph::WeightId;
-
-// Fills buffers[] one after another; slices never straddle two.
-class ArenaAllocator {
- public:
-  ArenaAllocator(std::vector<BufferPlan>& buffers, const Policy& policy, BufferPlan kind)
-      : buffers_(buffers),
-        kind_(std::move(kind)),
-        arena_bytes_(policy.arena_bytes),
-        alignment_(policy.alignment) {}
-
-  BufferSlice take(uint64_t bytes) {
-    if (current_ == kNoBuffer || buffers_[current_].bytes + bytes > arena_bytes_) open();
-    BufferPlan& buffer = buffers_[current_];
-    const BufferSlice slice{current_, buffer.bytes, bytes};
-    buffer.bytes += align_up<uint64_t>(bytes, alignment_);
-    total_ += align_up<uint64_t>(bytes, alignment_);
-    return slice;
-  }
-  [[nodiscard]] uint64_t total() const { return total_; }
-
- private:
-  void open() {
-    current_ = uint32_t(buffers_.size());
-    buffers_.push_back(kind_);
-  }
-  std::vector<BufferPlan>& buffers_;
-  BufferPlan kind_;
-  uint64_t arena_bytes_;
-  uint32_t alignment_;
-  BufferId current_ = kNoBuffer;
-  uint64_t total_ = 0;
-};
 
 Result<void> add_matrix(ModelPlan& plan, ArenaAllocator& arena,
                         const std::vector<WeightId>& weights, bool interleaved) {
@@ -141,6 +111,7 @@ void plan_step(ModelPlan& plan) {
   const uint32_t sampled = std::max(plan.options.max_sequences, 8u);
   layout.settings = take(sampled * PUMICE_SETTINGS_WORDS);
   layout.history = take(sampled * PUMICE_HISTORY);
+  layout.observed = take(2);
   layout.words = at;
 }
 
@@ -258,6 +229,7 @@ const DeviceVector* ModelPlan::find_vector(const std::vector<WeightId>& weights)
 
 Result<ModelPlan> plan_model(graph::Graph graph, const Capabilities& caps, RunOptions options) {
   PUMICE_TRY(check_options(graph, options));
+  if (!graph.taps.empty()) observe_options(graph, options);
   ModelPlan plan;
   plan.graph = std::move(graph);
   plan.policy = choose_policy(caps, options);
@@ -289,6 +261,7 @@ Result<ModelPlan> plan_model(graph::Graph graph, const Capabilities& caps, RunOp
   plan_work_areas(plan);
   plan_caches(plan);
   plan_tables(plan);
+  PUMICE_TRY(plan_taps(plan, caps));
   PUMICE_TRY(check_context(plan, caps));
   plan_step(plan);
   plan.step = own_buffer(plan, "step", uint64_t{plan.layout.words} * 4, BufferDomain::Upload);

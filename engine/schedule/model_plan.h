@@ -47,6 +47,7 @@ struct StepLayout {
   uint32_t tokens = 0, positions = 0, sequences = 0, outputs = 0;
   uint32_t pages = 0, page_stride = 0;  ///< row per sequence; the last row is the scrap sequence
   uint32_t settings = 0, history = 0;   ///< per sampled column
+  uint32_t observed = 0;  ///< columns that count for statistics; then 1 = start from zero
   uint32_t words = 0;
 };
 
@@ -56,10 +57,25 @@ struct CachePlan {
   uint32_t v_at = 0;        ///< word of V inside a page
 };
 
+/// Blocks of Gram matrices that fit one binding, counted over all matrices of a tap.
+struct GramPart {
+  uint32_t first_tile = 0, tiles = 0;
+  BufferSlice slice;  ///< f32 [tile][kGramTile][kGramTile]
+};
+
+/// Where the statistics of graph.taps[i] lie.
+struct TapPlan {
+  uint32_t quads = 0;  ///< of four input channels
+  BufferSlice sums;    ///< f32 [matrix][high, low][4 * quads]: sum of x^2 = high + low
+  BufferSlice counts;  ///< u32 [matrix]: columns that counted
+  uint32_t tiles = 0;  ///< Gram blocks of one matrix: (0,0) (1,0) (1,1) (2,0) ...
+  std::vector<GramPart> gram;
+};
+
 struct MemoryPlan {
-  uint64_t weights = 0, vectors = 0, cache = 0, scratch = 0, tables = 0, step = 0;
+  uint64_t weights = 0, vectors = 0, cache = 0, scratch = 0, tables = 0, step = 0, statistics = 0;
   [[nodiscard]] uint64_t total() const {
-    return weights + vectors + cache + scratch + tables + step;
+    return weights + vectors + cache + scratch + tables + step + statistics;
   }
 };
 
@@ -76,6 +92,8 @@ struct ModelPlan {
   std::vector<BufferSlice> ropes;                    ///< by Graph::ropes
   BufferSlice scratch, x_units, x_scales, partials;  ///< the last three may be empty
   BufferSlice step, result, logits_host, logit_bias, empty;
+  std::vector<TapPlan> taps;  ///< by Graph::taps
+  BufferSlice expert_lists;   ///< columns per expert of the tap at work
   StepLayout layout;
   uint32_t max_columns = 0;  ///< token columns, padded to what kernels write
   uint32_t max_output_columns = 0;

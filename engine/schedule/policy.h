@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/base/result.h"
+#include "engine/graph/taps.h"
 #include "engine/schedule/capabilities.h"
 #include "engine/schedule/weight_layout.h"
 
@@ -22,6 +23,9 @@ struct RunOptions {
   ActivationType activations = ActivationType::Auto;
   CacheType cache = CacheType::F16;
   bool deterministic = false;  ///< bits independent of chunking and neighbours
+  /// Gather statistics of what matrices multiply. Activations and cache are then f32, whatever is
+  /// asked for above, and every step computes all layers for all its columns.
+  graph::TapOptions taps;
 };
 
 /// The form in which a matrix kernel reads activations; values are MODE of kernel/prepare.glsl.

@@ -48,10 +48,9 @@ Result<std::unique_ptr<Engine>> Engine::load(const LoadOptions& options) {
   PUMICE_TRY_ASSIGN(engine->device_, options.open_device(options.device));
   engine->load_times_.device_ms = ms_since(lap);
 
-  model::BuildOptions build{options.run.context};
-  PUMICE_TRY_ASSIGN(graph::Graph unfused, model::build_graph(*engine->file_, build));
-  PUMICE_TRY_ASSIGN(engine->plan_, plan_model(graph::fuse(std::move(unfused)),
-                                              engine->device_->capabilities(), options.run));
+  PUMICE_TRY_ASSIGN(graph::Graph graph, engine->build(options));
+  PUMICE_TRY_ASSIGN(engine->plan_,
+                    plan_model(std::move(graph), engine->device_->capabilities(), options.run));
   lap = Clock::now();
   PUMICE_TRY(engine->allocate());
   PUMICE_TRY(upload_weights(*engine->file_, engine->plan_, engine->buffers_, *engine->device_,
@@ -72,6 +71,16 @@ Result<void> Engine::open_model(const LoadOptions& options) {
   return {};
 }
 
+Result<graph::Graph> Engine::build(const LoadOptions& options) {
+  PUMICE_TRY_ASSIGN(graph::Graph graph, model::build_graph(*file_, {options.run.context}));
+  if (options.weights_as_f32)
+    for (graph::Weight& weight : graph.weights) weight.type = QuantType::F32;
+  graph = graph::fuse(std::move(graph));
+  if (options.run.taps.statistics == graph::Statistics::None) return graph;
+  PUMICE_TRY_ASSIGN(tapped_layers_, graph::tapped_layers(graph, options.run.taps));
+  return graph::add_taps(std::move(graph), options.run.taps);
+}
+
 Result<void> Engine::allocate() {
   const uint64_t needed = plan_.memory.total();
   const uint64_t free = device_->capabilities().device_memory_free;
@@ -79,10 +88,10 @@ Result<void> Engine::allocate() {
   if (!device_->capabilities().is_cpu && free != 0 && needed > free)
     return fail(
         ErrorCode::OutOfMemory,
-        "the model needs {} MiB (weights {}, cache {}, scratch {}) and the device has {} MiB "
-        "free; use a smaller context (-c) or a smaller quantisation",
+        "the model needs {} MiB (weights {}, cache {}, scratch {}, statistics {}) and the device "
+        "has {} MiB free; use a smaller context (-c) or a smaller quantisation",
         needed >> 20, plan_.memory.weights >> 20, plan_.memory.cache >> 20,
-        plan_.memory.scratch >> 20, free >> 20);
+        plan_.memory.scratch >> 20, plan_.memory.statistics >> 20, free >> 20);
   for (const BufferPlan& buffer : plan_.buffers) {
     PUMICE_TRY_ASSIGN(const BufferId id, device_->create_buffer(buffer));
     buffers_.ids.push_back(id);
@@ -94,6 +103,7 @@ Result<void> Engine::allocate() {
   for (uint32_t page = plan_.pages; page > 0; --page) free_pages_.push_back(page - 1);
   // The scrap sequence's pages all are the one past the pool.
   const StepLayout& layout = plan_.layout;
+  step_words_[layout.observed + 1] = 1;
   std::fill_n(step_words_.begin() + layout.pages + plan_.options.max_sequences * layout.page_stride,
               layout.page_stride, plan_.pages);
   return {};
@@ -192,6 +202,7 @@ Result<void> Engine::extend(uint32_t sequence, uint32_t length) {
 // Real columns first; the rest of the shape works on the scrap sequence.
 void Engine::write_columns(std::span<const StepToken> tokens, uint32_t columns) {
   const StepLayout& layout = plan_.layout;
+  step_words_[layout.observed] = uint32_t(tokens.size());
   std::vector<uint32_t> positions(sequences_.size());
   for (size_t i = 0; i < sequences_.size(); ++i) positions[i] = sequences_[i].length;
   for (uint32_t i = 0; i < columns; ++i) {
@@ -230,6 +241,7 @@ Result<void> Engine::run(std::span<const StepToken> tokens, std::span<const uint
   const Clock::time_point submitted = Clock::now();
   PUMICE_TRY(device_->wait(ticket));
   const Clock::time_point waited = Clock::now();
+  step_words_[plan_.layout.observed + 1] = 0;
   for (const StepToken& token : tokens) ++sequences_[token.sequence].length;
   last_host_us_ = std::chrono::duration<double, std::micro>(submitted - start).count() +
                   std::chrono::duration<double, std::micro>(Clock::now() - waited).count();
@@ -366,6 +378,19 @@ Result<std::vector<float>> Engine::logits(uint32_t sequence, std::span<const int
     tokens = tokens.subspan(count);
   }
   return rows;
+}
+
+Result<std::vector<TapStatistics>> Engine::take_statistics() {
+  PUMICE_TRY_ASSIGN(std::vector<TapStatistics> taken, read_statistics(plan_, buffers_, *device_));
+  uint32_t& from_zero = step_words_[plan_.layout.observed + 1];
+  if (from_zero != 0)  // no step since the last call, whose sums still lie there
+    for (TapStatistics& tap : taken) tap.clear();
+  from_zero = 1;
+  return taken;
+}
+
+Result<void> Engine::set_weight(std::string_view name, std::span<const float> values) {
+  return replace_tensor(*file_, plan_, buffers_, *device_, name, values, replaced_vectors_);
 }
 
 Result<std::vector<vk::Timing>> Engine::timings(const StepShape& shape) {

@@ -15,6 +15,7 @@
 #include "engine/base/result.h"
 #include "engine/model/architectures.h"
 #include "engine/schedule/lower.h"
+#include "engine/session/statistics.h"
 #include "engine/session/weight_upload.h"
 #include "engine/text/tokenizer.h"
 #include "engine/vk/device.h"
@@ -40,6 +41,8 @@ struct LoadOptions {
   RunOptions run;
   vk::DeviceOptions device;
   LoadProgress progress;
+  /// Every matrix is decoded to f32 on the device, so that set_weight is exact for any model.
+  bool weights_as_f32 = false;
   OpenDevice open_device = vk::Device::open;  ///< tests plan faults and lower limits here
 };
 
@@ -114,6 +117,19 @@ class Engine {
   [[nodiscard]] Result<std::vector<float>> logits(uint32_t sequence,
                                                   std::span<const int32_t> tokens);
 
+  // ---- for the quantiser
+  /// Layers whose matrix inputs this engine observes (RunOptions::taps).
+  [[nodiscard]] const graph::TappedLayers& tapped_layers() const { return tapped_layers_; }
+  /// What every step since the load, or since the last call, added: all tokens of all sequences
+  /// once each, rewound ones too. The next step starts from zero. Empty without taps.
+  [[nodiscard]] Result<std::vector<TapStatistics>> take_statistics();
+  /// Replaces all values of a tensor that lies on the device as f32, f16 or bf16 (rounded to it):
+  /// shape as in the file, shape[0] fastest. Where the model uses a tensor twice (tied embeddings)
+  /// both uses change. The cache keeps what the old weights left there: rewind.
+  /// NotFound: no such tensor in use. BadArgument: another count, NaN or infinity. Unsupported: it
+  /// is loaded as a quant type (see LoadOptions::weights_as_f32).
+  [[nodiscard]] Result<void> set_weight(std::string_view name, std::span<const float> values);
+
   /// Microseconds the host spent outside waits in the last step.
   [[nodiscard]] double last_host_us() const { return last_host_us_; }
   /// Device time per label of the last step with `tokens` columns (DeviceOptions::timestamps).
@@ -131,6 +147,7 @@ class Engine {
 
   Engine() = default;
   [[nodiscard]] Result<void> open_model(const LoadOptions& options);
+  [[nodiscard]] Result<graph::Graph> build(const LoadOptions& options);
   [[nodiscard]] Result<void> allocate();
   [[nodiscard]] Result<void> warm_up();
   [[nodiscard]] std::vector<Dispatch> bind(std::vector<Dispatch> list) const;
@@ -155,6 +172,8 @@ class Engine {
   std::vector<uint32_t> free_pages_;
   std::vector<uint32_t> submissions_;  ///< per output column: results seen so far
   std::span<uint32_t> step_words_;
+  graph::TappedLayers tapped_layers_;
+  VectorValues replaced_vectors_;  ///< by set_weight
   LoadTimes load_times_;
   uint64_t weight_bytes_per_step_ = 0;
   uint32_t dispatches_per_step_ = 0;

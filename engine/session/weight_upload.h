@@ -3,6 +3,11 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "engine/base/result.h"
 #include "engine/schedule/model_plan.h"
@@ -22,8 +27,19 @@ struct PlannedBuffers {
   }
 };
 
+/// Matrices that the plan holds as f32 are decoded from whatever type the file has.
 [[nodiscard]] Result<void> upload_weights(const GgufFile& file, const ModelPlan& plan,
                                           const PlannedBuffers& buffers, vk::Device& device,
                                           const LoadProgress& progress);
+
+/// Norm weights, biases and rope factors that were replaced, by tensor: the device holds some of
+/// them joined to others.
+using VectorValues = std::map<std::string, std::vector<float>, std::less<>>;
+
+/// See Engine::set_weight. `vectors` remembers what earlier calls replaced.
+[[nodiscard]] Result<void> replace_tensor(const GgufFile& file, const ModelPlan& plan,
+                                          const PlannedBuffers& buffers, vk::Device& device,
+                                          std::string_view name, std::span<const float> values,
+                                          VectorValues& vectors);
 
 }  // namespace pumice

@@ -15,6 +15,9 @@ using uint = uint32_t;
 #define PUMICE_SETTINGS_WORDS 10u
 #define PUMICE_RESULT_WORDS 5u
 #define PUMICE_HISTORY 64u
+// Rows and columns of a block of a Gram matrix, and words in front of an expert's list.
+#define PUMICE_GRAM_TILE 64u
+#define PUMICE_LIST_HEAD 4u
 
 // Matrix times columns: y[c] = epilogue(W x[c]).
 struct MatPush {
@@ -97,6 +100,21 @@ struct RoutePush {
 struct CombinePush {
   uint width, n_used;
   uint x_stride, route_stride, residual_stride, y_stride;
+};
+
+// Statistics of what a matrix multiplies. A step's first counted columns count; with experts each
+// expert has a list of its own: its length, three unused words, then token * n_used + slot.
+struct ObservePush {
+  uint width;         // channels of one input
+  uint x_stride;
+  uint x_slot_stride; // words between slots inside a column; 0 when slots share it
+  uint n_used;        // slots per token; 1 for a dense matrix
+  uint matrices;      // or experts
+  uint route_stride;
+  uint list_stride;   // words from one expert's list to the next
+  uint observed_at;   // word in the step buffer: columns that count, then 1 = start from zero
+  uint first_tile;    // Gram: block of the first workgroup, over all matrices
+  uint tiles;         // Gram: blocks of one matrix, (0,0) (1,0) (1,1) (2,0) ...
 };
 
 struct SamplePush {
