@@ -7,6 +7,7 @@ BUILD_PACKAGES=(
   glslc glslang-tools spirv-tools                # GLSL -> SPIR-V
   libvulkan-dev                                  # headers; the loader comes with it
   libfmt-dev libexpected-dev libxxhash-dev libutf8proc-dev
+  libpcre2-dev libeigen3-dev
   nlohmann-json3-dev libcli11-dev
 )
 TEST_PACKAGES=(
