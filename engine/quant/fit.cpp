@@ -11,74 +11,90 @@ struct PlanRow {
   FitPlan plan;
 };
 
-constexpr FitPlan signed_plan(float low, float high, int starts, float t_first, float t_last) {
+/// How finely the starting points of a group lie; see FitPlan.
+struct Starts {
+  int n;
+  float first, last;
+  int passes;
+};
+
+/// What a super-block tries around the optimum of its groups; see FitPlan.
+struct Windows {
+  int scale, minimum;
+  int factors;
+  float factor_first, factor_last;
+  int rounds;
+};
+
+constexpr FitPlan plan_of(FitKind kind, LevelKind levels, float low, float high, Starts starts) {
   FitPlan plan;
+  plan.kind = kind, plan.levels = levels;
   plan.low = low, plan.high = high;
-  plan.starts = starts, plan.t_first = t_first;
-  plan.t_step = (t_last - t_first) / float(starts - 1);
+  plan.starts = starts.n, plan.passes = starts.passes;
+  plan.t_first = starts.first;
+  plan.t_step = (starts.last - starts.first) / float(starts.n - 1);
   return plan;
 }
 
-constexpr FitPlan super_plan(FitPlan plan, int groups, float scale_low, float scale_high) {
-  plan.kind = FitKind::SignedSuper;
+constexpr FitPlan signed_plan(float low, float high, Starts starts) {
+  return plan_of(FitKind::Signed, LevelKind::Linear, low, high, starts);
+}
+
+constexpr FitPlan iq4_plan(Starts starts) {
+  return plan_of(FitKind::Signed, LevelKind::Iq4, -127, 113, starts);
+}
+
+constexpr FitPlan minimum_plan(float high, Starts starts) {
+  return plan_of(FitKind::Minimum, LevelKind::Linear, 0, high, starts);
+}
+
+/// Turns the plan of a block into the plan of a super-block's groups.
+constexpr FitPlan super(FitPlan plan, int groups, float scale_low, float scale_high,
+                        Windows windows) {
+  const bool minimums = plan.kind == FitKind::Minimum;
+  plan.kind = minimums ? FitKind::MinimumSuper : FitKind::SignedSuper;
   plan.groups = groups, plan.group_weights = 256 / groups;
   plan.scale_low = scale_low, plan.scale_high = scale_high;
+  plan.minimum_high = minimums ? scale_high : 0;
+  plan.scale_window = windows.scale, plan.minimum_window = windows.minimum;
+  plan.factors = windows.factors, plan.factor_first = windows.factor_first;
+  if (windows.factors > 1)
+    plan.factor_step = (windows.factor_last - windows.factor_first) / float(windows.factors - 1);
+  plan.rounds = windows.rounds;
   return plan;
 }
 
-constexpr FitPlan table_plan(FitPlan plan) {
-  plan.levels = LevelKind::Iq4;
-  return plan;
-}
-
-constexpr FitPlan minimum_plan(float high, int starts, float t_first, float t_last) {
-  FitPlan plan;
-  plan.kind = FitKind::Minimum;
-  plan.high = high;
-  plan.starts = starts, plan.t_first = t_first;
-  plan.t_step = (t_last - t_first) / float(starts - 1);
-  return plan;
-}
-
-constexpr FitPlan minimum_super_plan(FitPlan plan, int groups, float scale_high) {
-  plan.kind = FitKind::MinimumSuper;
-  plan.groups = groups, plan.group_weights = 256 / groups;
-  plan.scale_high = plan.minimum_high = scale_high;
-  return plan;
-}
-
-constexpr FitPlan windows(FitPlan plan, int scale, int minimum) {
-  plan.scale_window = scale, plan.minimum_window = minimum;
-  return plan;
-}
-
-constexpr FitPlan factors(FitPlan plan, int n, float first, float last) {
-  plan.factors = n, plan.factor_first = first;
-  plan.factor_step = n > 1 ? (last - first) / float(n - 1) : 0;
+constexpr FitPlan mirrored(FitPlan plan) {
+  plan.mirrored = true;
   return plan;
 }
 
 constexpr FitPlan exponent_plan() {
   FitPlan plan;
-  plan.kind = FitKind::Exponent;
-  plan.levels = LevelKind::E2m1;
+  plan.kind = FitKind::Exponent, plan.levels = LevelKind::E2m1;
   return plan;
 }
 
+// Chosen on the front of error against operations per weight, over normal and Student-t weights,
+// with and without importance. Q4_K and Q6_K, of which the usual mix consists, are kept quick.
 constexpr PlanRow kPlans[] = {
-    {QuantType::Q4_0, signed_plan(-8, 7, 24, 5.5f, 8.5f)},
-    {QuantType::Q4_1, minimum_plan(15, 6, -0.02f, 0.1f)},
-    {QuantType::Q5_0, signed_plan(-16, 15, 24, 12.5f, 16.5f)},
-    {QuantType::Q5_1, minimum_plan(31, 6, -0.01f, 0.05f)},
-    {QuantType::Q8_0, signed_plan(-127, 127, 24, 118, 127.4f)},
-    {QuantType::Q2_K, windows(minimum_super_plan(minimum_plan(3, 5, -0.05f, 0.25f), 16, 15), 2, 1)},
-    {QuantType::Q3_K, windows(super_plan(signed_plan(-4, 3, 16, 2.4f, 4.6f), 16, -32, 31), 2, 0)},
-    {QuantType::Q4_K, windows(minimum_super_plan(minimum_plan(15, 5, -0.02f, 0.1f), 8, 63), 2, 1)},
-    {QuantType::Q5_K, windows(minimum_super_plan(minimum_plan(31, 5, -0.01f, 0.05f), 8, 63), 2, 1)},
-    {QuantType::Q6_K, windows(super_plan(signed_plan(-32, 31, 24, 27, 33), 16, -128, 127), 1, 0)},
-    {QuantType::IQ4_NL, table_plan(signed_plan(0, 0, 20, 95, 130))},
-    {QuantType::IQ4_XS,
-     windows(super_plan(table_plan(signed_plan(0, 0, 16, 95, 130)), 8, -32, 31), 2, 0)},
+    {QuantType::Q4_0, signed_plan(-8, 7, {8, 5.5f, 8.5f, 4})},
+    {QuantType::Q4_1, minimum_plan(15, {5, -0.02f, 0.1f, 4})},
+    {QuantType::Q5_0, signed_plan(-16, 15, {12, 12.5f, 16.5f, 4})},
+    {QuantType::Q5_1, minimum_plan(31, {5, -0.02f, 0.06f, 4})},
+    {QuantType::Q8_0, signed_plan(-127, 127, {24, 110, 127.4f, 2})},
+    {QuantType::Q2_K,
+     mirrored(super(minimum_plan(3, {3, 0, 0.3f, 3}), 16, 0, 15, {2, 1, 2, 1, 1.05f, 2}))},
+    {QuantType::Q3_K,
+     super(signed_plan(-4, 3, {8, 2.4f, 4.6f, 2}), 16, -32, 31, {2, 0, 5, 0.85f, 1.1f, 2})},
+    {QuantType::Q4_K,
+     super(minimum_plan(15, {4, -0.02f, 0.1f, 4}), 8, 0, 63, {1, 1, 2, 1, 1.05f, 2})},
+    {QuantType::Q5_K,
+     super(minimum_plan(31, {4, -0.02f, 0.06f, 3}), 8, 0, 63, {2, 1, 2, 1, 1.05f, 2})},
+    {QuantType::Q6_K,
+     super(signed_plan(-32, 31, {12, 25, 33, 2}), 16, -128, 127, {3, 0, 1, 1, 1, 2})},
+    {QuantType::IQ4_NL, iq4_plan({8, 85, 130, 4})},
+    {QuantType::IQ4_XS, super(iq4_plan({8, 85, 130, 3}), 8, -32, 31, {2, 0, 5, 0.85f, 1.1f, 2})},
     {QuantType::MXFP4, exponent_plan()},
 };
 

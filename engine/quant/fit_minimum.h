@@ -12,7 +12,7 @@ inline F affine_error(const F* x, const F* w, F scale, F offset, const FitPlan& 
   F error = splat(0);
   for (int i = 0; i < plan.group_weights; ++i) {
     const F above = x[i] - offset;
-    const F rest = above - round_even(clamp(above * inverse, 0, plan.high)) * scale;
+    const F rest = above - nearest_integer(above * inverse, 0, plan.high) * scale;
     error += w[i] * (rest * rest);
   }
   return error;
@@ -27,7 +27,7 @@ inline AffineSums affine_sums(const F* x, const F* w, F scale, F offset, const F
   AffineSums sums = {splat(0), splat(0), splat(0), splat(0)};
   for (int i = 0; i < plan.group_weights; ++i) {
     const F above = x[i] - offset;
-    const F q = round_even(clamp(above * inverse, 0, plan.high));
+    const F q = nearest_integer(above * inverse, 0, plan.high);
     const F rest = above - q * scale, wq = w[i] * q;
     sums.error += w[i] * (rest * rest);
     sums.q += wq;
@@ -130,7 +130,7 @@ struct AffineTarget {
 /// The integer pairs within the windows around the target, by the error that the decoder will see.
 inline void assign_pair(const AffineGroup& group, const AffineTarget& target, const FitPlan& plan,
                         MinimumSuper& out, int index) {
-  const F center = round_even(clamp(target.scale * reciprocal(out.d), 0, plan.scale_high));
+  const F center = nearest_integer(target.scale * reciprocal(out.d), 0, plan.scale_high);
   const F inverse_min = reciprocal(out.dmin);
   F least = splat(1e30f);
   out.scale[index] = out.minimum[index] = splat(0);
@@ -138,7 +138,7 @@ inline void assign_pair(const AffineGroup& group, const AffineTarget& target, co
     const F scale_code = clamp(center + float(i), 0, plan.scale_high);
     const F scale = out.d * scale_code;
     const F offset = target.offset + (target.scale - scale) * target.mean_code;
-    const F min_center = round_even(clamp(-offset * inverse_min, 0, plan.minimum_high));
+    const F min_center = nearest_integer(-offset * inverse_min, 0, plan.minimum_high);
     for (int j = -plan.minimum_window; j <= plan.minimum_window; ++j) {
       const F min_code = clamp(min_center + float(j), 0, plan.minimum_high);
       const F tried = affine_error(group.x, group.w, scale, -(out.dmin * min_code), plan);

@@ -11,7 +11,7 @@ namespace pumice::quant::PUMICE_LANES_NAMESPACE {
 template <LevelKind kKind>
 inline F nearest_level(F t, const FitPlan& plan) {
   if constexpr (kKind == LevelKind::Linear) {
-    return round_even(clamp(t, plan.low, plan.high));
+    return nearest_integer(t, plan.low, plan.high);
   } else if constexpr (kKind == LevelKind::Iq4) {
     constexpr float kLevels[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                    1,    13,   25,  38,  53,  69,  89,  113};
@@ -104,7 +104,7 @@ struct SignedSuper {
 template <LevelKind kKind>
 inline void assign_scales(const LaneBlock& block, const F* target, F d, const FitPlan& plan,
                           int group, F* scale, F* error) {
-  const F center = round_even(clamp(*target * reciprocal(d), plan.scale_low, plan.scale_high));
+  const F center = nearest_integer(*target * reciprocal(d), plan.scale_low, plan.scale_high);
   for (int step = -plan.scale_window; step <= plan.scale_window; ++step) {
     const F candidate = clamp(center + float(step), plan.scale_low, plan.scale_high);
     const int first = group * plan.group_weights;

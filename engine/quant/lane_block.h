@@ -14,30 +14,33 @@ struct LaneBlock {
   I exponent;  ///< of the block's largest magnitude
 };
 
+union FloatBits {
+  float value;
+  uint32_t bits;
+};
+
 inline float power_of_two(int exponent) {  // of a normal float
-  union {
-    uint32_t bits;
-    float value;
-  } pun = {uint32_t(exponent + 127) << 23};
+  FloatBits pun;
+  pun.bits = uint32_t(exponent + 127) << 23;
   return pun.value;
 }
 
-inline int exponent_of(float value) {  // floor(log2(value)), -127 for zero and subnormal numbers
-  union {
-    float value;
-    uint32_t bits;
-  } pun = {value};
-  return int(pun.bits >> 23 & 0xFF) - 127;
+/// The largest magnitude, as bits: integers order as the floats do, and their maximum needs no
+/// order of evaluation.
+inline uint32_t largest_bits(const float* values, int count) {
+  uint32_t largest = 0;
+  for (int i = 0; i < count; ++i) {
+    FloatBits pun;
+    pun.value = values[i];
+    const uint32_t size = pun.bits & 0x7FFFFFFF;
+    largest = size > largest ? size : largest;
+  }
+  return largest;
 }
 
 inline void load_weights(LaneBlock& block, int lane, const float* weights, int count) {
-  float largest = 0;
-  for (int i = 0; i < count; ++i) {
-    const float size = weights[i] < 0 ? -weights[i] : weights[i];
-    largest = size > largest ? size : largest;
-  }
+  int exponent = int(largest_bits(weights, count) >> 23) - 127;
   // Below 2^-100 every f16 scale is zero anyway; at 2^127 the norm would be subnormal.
-  int exponent = exponent_of(largest);
   exponent = exponent < -100 ? -100 : exponent > 126 ? 126 : exponent;
   const float norm = power_of_two(-exponent);
   block.unit[lane] = power_of_two(exponent);
@@ -55,10 +58,13 @@ inline void load_importance(LaneBlock& block, int lane, const float* importance,
   for (int i = 0; importance && i < count; ++i)
     largest = importance[i] > largest ? importance[i] : largest;
   largest = largest < 1e30f ? largest : 1e30f;
-  const bool plain = !(largest > 1e-30f);
-  const float norm = plain ? 0.0f : 1.0f / largest;
+  if (!(largest > 1e-30f)) {
+    for (int i = 0; i < count; ++i) w[i * kLanes] = 1.0f;
+    return;
+  }
+  const float norm = 1.0f / largest;
   for (int i = 0; i < count; ++i) {
-    float weight = plain ? 1.0f : importance[i] * norm;
+    float weight = importance[i] * norm;
     weight = weight > 0x1p-20f ? weight : 0x1p-20f;  // negative numbers and NaN as well
     w[i * kLanes] = weight < 1.0f ? weight : 1.0f;
   }
