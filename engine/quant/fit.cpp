@@ -21,8 +21,8 @@ struct Starts {
 /// What a super-block tries around the optimum of its groups; see FitPlan.
 struct Windows {
   int scale, minimum;
-  int factors;
-  float factor_first, factor_last;
+  float divisor_first;
+  int divisors, segments;
   int rounds;
 };
 
@@ -57,9 +57,8 @@ constexpr FitPlan super(FitPlan plan, int groups, float scale_low, float scale_h
   plan.scale_low = scale_low, plan.scale_high = scale_high;
   plan.minimum_high = minimums ? scale_high : 0;
   plan.scale_window = windows.scale, plan.minimum_window = windows.minimum;
-  plan.factors = windows.factors, plan.factor_first = windows.factor_first;
-  if (windows.factors > 1)
-    plan.factor_step = (windows.factor_last - windows.factor_first) / float(windows.factors - 1);
+  plan.divisor_first = windows.divisor_first;
+  plan.divisors = windows.divisors, plan.segments = windows.segments;
   plan.rounds = windows.rounds;
   return plan;
 }
@@ -84,17 +83,17 @@ constexpr PlanRow kPlans[] = {
     {QuantType::Q5_1, minimum_plan(31, {5, -0.02f, 0.06f, 4})},
     {QuantType::Q8_0, signed_plan(-127, 127, {24, 110, 127.4f, 2})},
     {QuantType::Q2_K,
-     mirrored(super(minimum_plan(3, {3, 0, 0.3f, 3}), 16, 0, 15, {2, 1, 2, 1, 1.05f, 2}))},
+     mirrored(super(minimum_plan(3, {3, 0, 0.3f, 3}), 16, 0, 15, {1, 1, 15, 1, 2, 2}))},
     {QuantType::Q3_K,
-     super(signed_plan(-4, 3, {8, 2.4f, 4.6f, 2}), 16, -32, 31, {2, 0, 5, 0.85f, 1.1f, 2})},
+     super(signed_plan(-4, 3, {8, 2.2f, 4.8f, 2}), 16, -32, 31, {3, 0, 36, 6, 2, 1})},
     {QuantType::Q4_K,
-     super(minimum_plan(15, {4, -0.02f, 0.1f, 4}), 8, 0, 63, {1, 1, 2, 1, 1.05f, 2})},
+     super(minimum_plan(15, {4, -0.03f, 0.12f, 4}), 8, 0, 63, {1, 1, 63, 8, 2, 1})},
     {QuantType::Q5_K,
-     super(minimum_plan(31, {4, -0.02f, 0.06f, 3}), 8, 0, 63, {2, 1, 2, 1, 1.05f, 2})},
+     super(minimum_plan(31, {4, -0.02f, 0.06f, 5}), 8, 0, 63, {1, 1, 63, 8, 2, 2})},
     {QuantType::Q6_K,
-     super(signed_plan(-32, 31, {12, 25, 33, 2}), 16, -128, 127, {3, 0, 1, 1, 1, 2})},
+     super(signed_plan(-32, 31, {12, 23, 33, 3}), 16, -128, 127, {3, 0, 128, 24, 1, 1})},
     {QuantType::IQ4_NL, iq4_plan({8, 85, 130, 4})},
-    {QuantType::IQ4_XS, super(iq4_plan({8, 85, 130, 3}), 8, -32, 31, {2, 0, 5, 0.85f, 1.1f, 2})},
+    {QuantType::IQ4_XS, super(iq4_plan({8, 85, 130, 3}), 8, -32, 31, {3, 0, 36, 6, 2, 2})},
     {QuantType::MXFP4, exponent_plan()},
 };
 

@@ -198,45 +198,61 @@ inline void refit_super(const AffineGroup* groups, const MinimumSuper& now, cons
   *dmin = joint ? joint_min : now.dmin;
 }
 
-/// The largest group's scale and minimum at full integer range; zero means no group has one.
-inline MinimumSuper fit_super_from(const LaneBlock& block, const AffineGroup* groups,
-                                   AffineTarget* targets, const FitPlan& plan) {
-  F largest = splat(0), lowest = splat(0);
-  for (int group = 0; group < plan.groups; ++group) {
-    largest = larger(largest, targets[group].scale);
-    lowest = smaller(lowest, targets[group].offset);
-  }
+struct SuperTargets {
+  AffineTarget group[16];
+  F scale[16], minimum[16];  ///< what d and dmin divide
+  /// How much the error of a group grows with a change of its scale, the offset following, and of
+  /// its offset.
+  F scale_weight[16], minimum_weight[16];
+};
+
+inline void set_target(SuperTargets& out, int index, const AffineGroup& group, const Affine& best,
+                       const FitPlan& plan) {
+  const AffineSums sums = affine_sums(group.x, group.w, best.scale, best.offset, plan);
+  const F mean_code = sums.q / group.sum_w;
+  out.group[index] = {best.scale, best.offset, mean_code};
+  out.scale[index] = best.scale;
+  out.minimum[index] = -best.offset;
+  out.scale_weight[index] = sums.qq - mean_code * sums.q;
+  out.minimum_weight[index] = group.sum_w;
+}
+
+/// The best of the segments' choices of d and dmin, with windows around the groups' optimums.
+inline MinimumSuper search_super(const LaneBlock& block, const AffineGroup* groups,
+                                 const SuperTargets& targets, const FitPlan& plan) {
+  const IntegerRange scales = {0, plan.scale_high}, minimums = {0, plan.minimum_high};
   MinimumSuper best;
-  for (int i = 0; i < plan.factors * plan.factors; ++i) {
-    const float f = plan.factor_first + float(i / plan.factors) * plan.factor_step;
-    const float g = plan.factor_first + float(i % plan.factors) * plan.factor_step;
-    const F d = storable_step(block, largest * (f / plan.scale_high));
-    const F dmin = storable_step(block, -lowest * (g / plan.minimum_high));
-    const MinimumSuper tried = assign_super(groups, targets, d, dmin, plan);
+  for (int i = 0; i < plan.segments * plan.segments; ++i) {
+    const float of_d = plan.divisor_first - float(i / plan.segments * plan.divisors);
+    const float of_min = plan.divisor_first - float(i % plan.segments * plan.divisors);
+    const F d = shared_step(block, targets.scale, targets.scale_weight, plan.groups, scales, of_d,
+                            plan.divisors);
+    const F dmin = shared_step(block, targets.minimum, targets.minimum_weight, plan.groups,
+                               minimums, of_min, plan.divisors);
+    const MinimumSuper tried = assign_super(groups, targets.group, d, dmin, plan);
     if (i == 0) best = tried;
     keep_better(best, tried, plan.groups);
-  }
-  for (int round = 0; round < plan.rounds; ++round) {
-    F d, dmin;
-    refit_super(groups, best, plan, &d, &dmin, targets);
-    d = storable_step(block, d);
-    dmin = storable_step(block, dmin);
-    keep_better(best, assign_super(groups, targets, d, dmin, plan), plan.groups);
   }
   return best;
 }
 
 inline MinimumSuper fit_minimum_super(const LaneBlock& block, const FitPlan& plan) {
   AffineGroup groups[16];
-  AffineTarget targets[16];
-  for (int group = 0; group < plan.groups; ++group) {
-    groups[group] = affine_group(block, group, plan);
-    const Affine best = search_affine(block, groups[group], false, plan);
-    const AffineSums sums =
-        affine_sums(groups[group].x, groups[group].w, best.scale, best.offset, plan);
-    targets[group] = {best.scale, best.offset, sums.q / groups[group].sum_w};
+  SuperTargets targets;
+  for (int index = 0; index < plan.groups; ++index) {
+    groups[index] = affine_group(block, index, plan);
+    const Affine best = search_affine(block, groups[index], false, plan);
+    set_target(targets, index, groups[index], best, plan);
   }
-  return fit_super_from(block, groups, targets, plan);
+  MinimumSuper best = search_super(block, groups, targets, plan);
+  for (int round = 0; round < plan.rounds; ++round) {
+    F d, dmin;
+    refit_super(groups, best, plan, &d, &dmin, targets.group);
+    d = storable_step(block, d);
+    dmin = storable_step(block, dmin);
+    keep_better(best, assign_super(groups, targets.group, d, dmin, plan), plan.groups);
+  }
+  return best;
 }
 
 }  // namespace pumice::quant::PUMICE_LANES_NAMESPACE

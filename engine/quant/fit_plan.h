@@ -36,10 +36,11 @@ struct FitPlan {
 
   int scale_window = 1;    ///< integer scales tried on each side of the target
   int minimum_window = 1;  ///< integer minimums tried on each side of the target
-  /// Super-block scales tried: the largest group's at full scale, times factor_first + i *
-  /// factor_step.
-  int factors = 1;
-  float factor_first = 1, factor_step = 0;
+  /// Super-block scales tried: those that put the largest group at the integer divisor_first,
+  /// divisor_first - 1, ...; of each `divisors` in a row the one that rounds the groups best is
+  /// tried in full, and there are `segments` such runs.
+  float divisor_first = 0;
+  int divisors = 1, segments = 1;
   int rounds = 2;         ///< rounds of super-block least squares <-> integer windows
   bool mirrored = false;  ///< also try the grid upside down: negative d and dmin
 };

@@ -154,31 +154,43 @@ inline F refit_super(const LaneBlock& block, const SignedSuper& now, const FitPl
   return storable_step(block, ratio(xq, qq, now.d));
 }
 
+/// What d divides, and how much the error of a group grows with a change of its scale.
+struct SignedTargets {
+  F up_down[2][16];  ///< the best scale of either sign
+  F scale[16];       ///< the better of the two
+  F weight[16];
+};
+
+template <LevelKind kKind>
+inline void set_target(SignedTargets& out, int group, const LaneBlock& block, const FitPlan& plan) {
+  const int first = group * plan.group_weights;
+  const SignedScale up = search_scale<kKind>(block, first, 1, false, plan);
+  const SignedScale down = search_scale<kKind>(block, first, -1, false, plan);
+  out.up_down[0][group] = up.scale;
+  out.up_down[1][group] = down.scale;
+  out.scale[group] = up.error <= down.error ? up.scale : down.scale;
+  out.weight[group] =
+      signed_sums<kKind>(block.x + first, block.w + first, out.scale[group], plan).qq;
+}
+
 template <LevelKind kKind>
 inline SignedSuper fit_signed_super(const LaneBlock& block, const FitPlan& plan) {
-  F targets[2][16];
-  F largest = splat(0);
-  for (int group = 0; group < plan.groups; ++group) {
-    const int first = group * plan.group_weights;
-    const SignedScale up = search_scale<kKind>(block, first, 1, false, plan);
-    const SignedScale down = search_scale<kKind>(block, first, -1, false, plan);
-    targets[0][group] = up.scale;
-    targets[1][group] = down.scale;
-    largest = larger(largest, magnitude(up.error <= down.error ? up.scale : down.scale));
-  }
+  SignedTargets targets;
+  for (int group = 0; group < plan.groups; ++group) set_target<kKind>(targets, group, block, plan);
   SignedSuper best;
-  for (int i = 0; i < plan.factors; ++i) {
-    const float factor = (plan.factor_first + float(i) * plan.factor_step) / plan.scale_high;
-    const F d = storable_step(block, largest * factor);
-    const SignedSuper tried = assign_super<kKind>(block, targets, 2, d, plan);
+  for (int i = 0; i < plan.segments; ++i) {
+    const F d = shared_step(block, targets.scale, targets.weight, plan.groups,
+                            {plan.scale_low, plan.scale_high},
+                            plan.divisor_first - float(i * plan.divisors), plan.divisors);
+    const SignedSuper tried = assign_super<kKind>(block, targets.up_down, 2, d, plan);
     if (i == 0) best = tried;
     keep_better(best, tried, plan.groups);
   }
   for (int round = 0; round < plan.rounds; ++round) {
     for (int group = 0; group < plan.groups; ++group)
-      targets[0][group] = best.d * best.scale[group];
+      targets.up_down[0][group] = best.d * best.scale[group];
     const F d = refit_super<kKind>(block, best, plan);
-    keep_better(best, assign_super<kKind>(block, targets, 1, d, plan), plan.groups);
+    keep_better(best, assign_super<kKind>(block, targets.up_down, 1, d, plan), plan.groups);
   }
   return best;
 }

@@ -87,4 +87,32 @@ inline F sum_of_squares(const F* x, const F* w, int n) {
   return sum;
 }
 
+/// What the integers of a super-block's groups may be.
+struct IntegerRange {
+  float low, high;
+};
+
+/// A common step for `values`: of the steps that put the largest at `divisor`, `divisor` - 1, ...
+/// (`count` of them) the one whose multiples lie nearest, errors weighed by `weights`.
+inline F shared_step(const LaneBlock& block, const F* values, const F* weights, int groups,
+                     IntegerRange range, float divisor, int count) {
+  F largest = splat(0);
+  for (int group = 0; group < groups; ++group) largest = larger(largest, magnitude(values[group]));
+  F best = largest, least = splat(1e30f);
+  for (int k = 0; k < count; ++k) {
+    const F step = largest * (1.0f / (divisor - float(k)));
+    const F inverse = reciprocal(step);
+    F error = splat(0);
+    for (int group = 0; group < groups; ++group) {
+      const F integer = nearest_integer(values[group] * inverse, range.low, range.high);
+      const F rest = values[group] - integer * step;
+      error += weights[group] * (rest * rest);
+    }
+    const I better = error < least;
+    least = better ? error : least;
+    best = better ? step : best;
+  }
+  return storable_step(block, best);
+}
+
 }  // namespace pumice::quant::PUMICE_LANES_NAMESPACE
