@@ -19,17 +19,15 @@ inline F affine_error(const F* x, const F* w, F scale, F offset, const FitPlan& 
 }
 
 struct AffineSums {
-  F error, q, qq, xq;  ///< weighted sums of rest^2, q, q^2, x q
+  F q, qq, xq;  ///< weighted sums of q, q^2, x q
 };
 
 inline AffineSums affine_sums(const F* x, const F* w, F scale, F offset, const FitPlan& plan) {
   const F inverse = reciprocal(scale);
-  AffineSums sums = {splat(0), splat(0), splat(0), splat(0)};
+  AffineSums sums = {splat(0), splat(0), splat(0)};
   for (int i = 0; i < plan.group_weights; ++i) {
-    const F above = x[i] - offset;
-    const F q = nearest_integer(above * inverse, 0, plan.high);
-    const F rest = above - q * scale, wq = w[i] * q;
-    sums.error += w[i] * (rest * rest);
+    const F q = nearest_integer((x[i] - offset) * inverse, 0, plan.high);
+    const F wq = w[i] * q;
     sums.q += wq;
     sums.qq += wq * q;
     sums.xq += wq * x[i];
@@ -41,17 +39,18 @@ inline AffineSums affine_sums(const F* x, const F* w, F scale, F offset, const F
 struct AffineGroup {
   const F* x;
   const F* w;
-  F sum_w, sum_x;  ///< weighted
-  F low, high;     ///< smallest and largest weight; low <= 0 where offsets may not be positive
+  F sum_w, sum_x, sum_xx;  ///< weighted sums of 1, x, x^2
+  F low, high;  ///< smallest and largest weight; low <= 0 where offsets may not be positive
 };
 
 inline AffineGroup affine_group(const LaneBlock& block, int group, const FitPlan& plan) {
   const int first = group * plan.group_weights;
-  AffineGroup out = {block.x + first, block.w + first, splat(0), splat(0), {}, {}};
+  AffineGroup out = {block.x + first, block.w + first, splat(0), splat(0), splat(0), {}, {}};
   out.low = out.high = out.x[0];
   for (int i = 0; i < plan.group_weights; ++i) {
     out.sum_w += out.w[i];
     out.sum_x += out.w[i] * out.x[i];
+    out.sum_xx += out.w[i] * out.x[i] * out.x[i];
     out.low = smaller(out.low, out.x[i]);
     out.high = larger(out.high, out.x[i]);
   }
@@ -82,7 +81,16 @@ inline void solve_affine(const AffineGroup& group, const AffineSums& sums, const
   *offset = new_offset;
 }
 
-/// The best (scale, offset) of one group; `stored` rounds every candidate to f16 first.
+/// The squared error of (scale, offset) with the codes behind `sums`.
+inline F affine_error_of(const AffineGroup& group, const AffineSums& sums, F scale, F offset) {
+  const F of_scale = scale * (scale * sums.qq - 2.0f * sums.xq);
+  const F of_offset = offset * (offset * group.sum_w - 2.0f * group.sum_x);
+  return group.sum_xx + of_scale + of_offset + 2.0f * scale * offset * sums.q;
+}
+
+/// The best (scale, offset) of one group; `stored` rounds every candidate to f16. Errors are those
+/// of the codes before scale and offset moved, a bound that costs no second pass; a stored offset,
+/// which may be far larger than the range, has them computed weight by weight.
 inline Affine search_affine(const LaneBlock& block, const AffineGroup& group, bool stored,
                             const FitPlan& plan) {
   const F range = group.high - group.low;
@@ -94,18 +102,20 @@ inline Affine search_affine(const LaneBlock& block, const AffineGroup& group, bo
     F scale = range * ((1.0f - bottom - top) / plan.high);
     F offset = group.low + range * bottom;
     for (int pass = 0; pass < plan.passes; ++pass) {
+      const AffineSums sums = affine_sums(group.x, group.w, scale, offset, plan);
+      solve_affine(group, sums, plan, &scale, &offset);
+      F error;
       if (stored) {
         scale = storable(block, scale);
         offset = storable(block, offset);
+        error = affine_error(group.x, group.w, scale, offset, plan);
       } else {
-        offset = smaller(offset, splat(0));
+        error = affine_error_of(group, sums, scale, offset);
       }
-      const AffineSums sums = affine_sums(group.x, group.w, scale, offset, plan);
-      const I better = sums.error < best.error;
-      best.error = better ? sums.error : best.error;
+      const I better = error < best.error;
+      best.error = better ? error : best.error;
       best.scale = better ? scale : best.scale;
       best.offset = better ? offset : best.offset;
-      solve_affine(group, sums, plan, &scale, &offset);
     }
   }
   return best;

@@ -43,17 +43,16 @@ inline F signed_error(const F* x, const F* w, F scale, const FitPlan& plan) {
 }
 
 struct SignedSums {
-  F error, qq, xq;  ///< weighted sums of rest^2, q^2, x q
+  F qq, xq;  ///< weighted sums of q^2 and x q
 };
 
 template <LevelKind kKind>
 inline SignedSums signed_sums(const F* x, const F* w, F scale, const FitPlan& plan) {
   const F inverse = reciprocal(scale);
-  SignedSums sums = {splat(0), splat(0), splat(0)};
+  SignedSums sums = {splat(0), splat(0)};
   for (int i = 0; i < plan.group_weights; ++i) {
     const F q = nearest_level<kKind>(x[i] * inverse, plan);
-    const F rest = x[i] - q * scale, wq = w[i] * q;
-    sums.error += w[i] * (rest * rest);
+    const F wq = w[i] * q;
     sums.qq += wq * q;
     sums.xq += wq * x[i];
   }
@@ -64,7 +63,8 @@ struct SignedScale {
   F scale, error;
 };
 
-/// The best scale of one sign for one group; `stored` rounds every candidate to f16 first.
+/// The best scale of one sign for one group; `stored` rounds every candidate to f16. Errors are
+/// those of the codes before the scale moved, a bound that costs no second pass.
 template <LevelKind kKind>
 inline SignedScale search_scale(const LaneBlock& block, int first, float sign, bool stored,
                                 const FitPlan& plan) {
@@ -72,16 +72,18 @@ inline SignedScale search_scale(const LaneBlock& block, int first, float sign, b
   const F* w = block.w + first;
   F largest = splat(0);
   for (int i = 0; i < plan.group_weights; ++i) largest = larger(largest, magnitude(x[i]));
-  SignedScale best = {splat(0), sum_of_squares(x, w, plan.group_weights)};
+  const F xx = sum_of_squares(x, w, plan.group_weights);
+  SignedScale best = {splat(0), xx};
   for (int start = 0; start < plan.starts; ++start) {
     F scale = largest * (sign / (plan.t_first + float(start) * plan.t_step));
     for (int pass = 0; pass < plan.passes; ++pass) {
-      if (stored) scale = storable(block, scale);
       const SignedSums sums = signed_sums<kKind>(x, w, scale, plan);
-      const I better = sums.error < best.error;
-      best.error = better ? sums.error : best.error;
-      best.scale = better ? scale : best.scale;
       scale = ratio(sums.xq, sums.qq, scale);
+      if (stored) scale = storable(block, scale);
+      const F error = xx - scale * (sums.xq + (sums.xq - scale * sums.qq));
+      const I better = error < best.error;
+      best.error = better ? error : best.error;
+      best.scale = better ? scale : best.scale;
     }
   }
   return best;
