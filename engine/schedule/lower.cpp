@@ -20,6 +20,11 @@ using graph::kNone;
 using graph::ValueId;
 using graph::WeightId;
 
+static_assert(uint32_t(CacheType::F32) == PUMICE_CACHE_F32 &&
+              uint32_t(CacheType::F16) == PUMICE_CACHE_F16 &&
+              uint32_t(CacheType::Q8_0) == PUMICE_CACHE_Q8_0 &&
+              uint32_t(CacheType::Q4_0) == PUMICE_CACHE_Q4_0);
+
 enum Space : uint32_t {
   kScratch,
   kPrepared,
@@ -284,6 +289,22 @@ class Lowering {
     return call;
   }
 
+  [[nodiscard]] std::vector<uint32_t> rope_constants(const graph::RopeStore& op,
+                                                     const graph::CacheLayer& layer) const {
+    const CacheFormat& format = plan_.policy.cache;
+    const bool in_row = format.rotate || format.k > CacheType::F16 || format.v > CacheType::F16;
+    uint32_t pairs = 0;
+    if (op.rope != kNone)
+      pairs = plan_.graph.ropes[op.rope].pairs == graph::RopePairs::Adjacent ? 1 : 2;
+    return {uint32_t(format.k),
+            uint32_t(format.v),
+            op.q_norm != kNone ? 1u : 0u,
+            op.k_norm != kNone ? 1u : 0u,
+            pairs,
+            format.rotate ? 1u : 0u,
+            in_row ? std::max(layer.head_k, layer.head_v) : 4u};
+  }
+
   Result<void> lower_op(const graph::RopeStore& op) {
     const graph::CacheLayer& layer = plan_.graph.layers[op.layer];
     const CachePlan& cache = plan_.caches[op.layer];
@@ -304,15 +325,15 @@ class Lowering {
     push.table_stride = push.n_rot / 2;
     push.page_words = cache.page_words;
     push.v_at = cache.v_at;
+    push.k_scales_at = cache.k_scales_at;
+    push.v_scales_at = cache.v_scales_at;
     push.positions_at = plan_.layout.positions;
     push.sequences_at = plan_.layout.sequences;
     push.pages_at = plan_.layout.pages;
     push.page_stride = plan_.layout.page_stride;
     push.eps = op.norm_eps;
-    const uint32_t pairs = rope == nullptr ? 0 : rope->pairs == graph::RopePairs::Adjacent ? 1 : 2;
     emit({"rope_store",
-          {plan_.policy.kv_f32 ? 1u : 0u, op.q_norm != kNone ? 1u : 0u,
-           op.k_norm != kNone ? 1u : 0u, pairs},
+          rope_constants(op, layer),
           {slice(op.q), slice(op.k), slice(op.v), slice(op.q_out), cache.slice,
            rope == nullptr ? plan_.empty : plan_.ropes[op.rope], plan_.step,
            vector_slice(op.q_norm), vector_slice(op.k_norm)},
@@ -337,6 +358,8 @@ class Lowering {
     push.head_v = layer.head_v;
     push.page_words = cache.page_words;
     push.v_at = cache.v_at;
+    push.k_scales_at = cache.k_scales_at;
+    push.v_scales_at = cache.v_scales_at;
     push.positions_at = plan_.layout.positions;
     push.sequences_at = plan_.layout.sequences;
     push.pages_at = plan_.layout.pages;
@@ -345,7 +368,10 @@ class Lowering {
     push.splits = plan_.pages_per_sequence;
     push.scale = op.scale;
     push.softcap = op.softcap;
-    std::vector<uint32_t> constants{plan_.policy.kv_f32 ? 1u : 0u, layer.head_k, layer.head_v};
+    const CacheFormat& format = plan_.policy.cache;
+    const uint32_t rotate = format.rotate ? 1 : 0;
+    std::vector<uint32_t> constants{uint32_t(format.k), uint32_t(format.v), layer.head_k,
+                                    layer.head_v, rotate};
     if (!plan_.policy.lane) constants.push_back(split ? 1 : 0);
     emit({plan_.policy.lane ? "attention_lane.tex" : "attention_wide",
           constants,
@@ -356,7 +382,7 @@ class Lowering {
            whole(kFirstCache + op.layer, false), whole(kStep, false)}});
     if (split)
       emit({"attention_merge",
-            {},
+            {rotate, rotate != 0 ? layer.head_v : 4},
             {plan_.partials, slice(op.out), plan_.step},
             push_words(push),
             {op.n_heads, shape_.tokens, 1},

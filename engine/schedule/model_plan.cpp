@@ -82,20 +82,50 @@ Result<void> add_node_weights(ModelPlan& plan, const graph::Node& node, ArenaAll
   return {};
 }
 
-void plan_caches(ModelPlan& plan) {
-  const uint32_t element_bytes = plan.policy.kv_f32 ? 4 : 2;
+// Words that a page holds of one side of a layer: elements, then scales, two to a word.
+struct SideWords {
+  uint32_t elements, scales;
+};
+
+SideWords side_words(CacheType type, uint32_t heads, uint32_t head) {
+  const uint32_t rows = heads * PUMICE_PAGE;
+  const bool quantised = type > CacheType::F16;
+  return {rows * head >> uint32_t(type), quantised ? rows * div_up(head, 64u) : 0};
+}
+
+Result<void> check_heads(const graph::CacheLayer& layer, const CacheFormat& format) {
+  struct Side {
+    char letter;
+    CacheType type;
+    uint32_t head;
+  };
+  for (const Side& side : {Side{'k', format.k, layer.head_k}, Side{'v', format.v, layer.head_v}})
+    if (side.type > CacheType::F16 && side.head % 32 != 0)
+      return fail(ErrorCode::Unsupported,
+                  "a {0} cache needs heads that divide by 32, and the {1} heads of this model have "
+                  "{2} elements; use f16 for them (--kv-{1} f16)",
+                  cache_type_name(side.type), side.letter, side.head);
+  return {};
+}
+
+Result<void> plan_caches(ModelPlan& plan) {
+  const CacheFormat& format = plan.policy.cache;
   for (const graph::CacheLayer& layer : plan.graph.layers) {
+    PUMICE_TRY(check_heads(layer, format));
     CachePlan cache;
-    const uint32_t k_bytes = layer.kv_heads * layer.head_k * PUMICE_PAGE * element_bytes;
-    const uint32_t v_bytes = layer.kv_heads * layer.head_v * PUMICE_PAGE * element_bytes;
-    cache.v_at = k_bytes / 4;
-    cache.page_words = (k_bytes + v_bytes) / 4;
+    const SideWords k = side_words(format.k, layer.kv_heads, layer.head_k);
+    const SideWords v = side_words(format.v, layer.kv_heads, layer.head_v);
+    cache.k_scales_at = k.elements;
+    cache.v_at = cache.k_scales_at + k.scales;
+    cache.v_scales_at = cache.v_at + v.elements;
+    cache.page_words = cache.v_scales_at + v.scales;
     const uint64_t bytes = uint64_t{cache.page_words} * 4 * (plan.pages + 1);
     cache.slice = {uint32_t(plan.buffers.size()), 0, bytes};
     plan.buffers.push_back({"cache", bytes, BufferDomain::Device});
     plan.memory.cache += bytes;
     plan.caches.push_back(cache);
   }
+  return {};
 }
 
 void plan_step(ModelPlan& plan) {
@@ -259,7 +289,7 @@ Result<ModelPlan> plan_model(graph::Graph graph, const Capabilities& caps, RunOp
   plan.scratch = own_buffer(plan, "scratch", plan.placement.total, BufferDomain::Device);
   plan.memory.scratch = plan.scratch.bytes;
   plan_work_areas(plan);
-  plan_caches(plan);
+  PUMICE_TRY(plan_caches(plan));
   plan_tables(plan);
   PUMICE_TRY(plan_taps(plan, caps));
   PUMICE_TRY(check_context(plan, caps));

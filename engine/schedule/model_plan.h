@@ -53,8 +53,9 @@ struct StepLayout {
 
 struct CachePlan {
   BufferSlice slice;
-  uint32_t page_words = 0;  ///< K then V of one page
-  uint32_t v_at = 0;        ///< word of V inside a page
+  uint32_t page_words = 0;                    ///< of one page: K, its scales, V, its scales
+  uint32_t v_at = 0;                          ///< word of V inside a page
+  uint32_t k_scales_at = 0, v_scales_at = 0;  ///< words; what follows where a type has no scales
 };
 
 /// Blocks of Gram matrices that fit one binding, counted over all matrices of a tap.

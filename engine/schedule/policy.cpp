@@ -37,6 +37,17 @@ MatrixKernel wide_kernel(const Policy& policy, const MatrixShape& shape, bool q8
 
 }  // namespace
 
+const char* cache_type_name(CacheType type) {
+  constexpr const char* kNames[] = {"f32", "f16", "q8_0", "q4_0"};
+  return kNames[uint32_t(type)];
+}
+
+std::string describe(const CacheFormat& cache) {
+  std::string text = cache.rotate ? "rotated " : "";
+  text += cache_type_name(cache.k);
+  return cache.k == cache.v ? text : text + " K and " + cache_type_name(cache.v) + " V";
+}
+
 Policy choose_policy(const Capabilities& caps, const RunOptions& options) {
   Policy policy;
   policy.lane = caps.is_cpu && caps.subgroup_size == 8 && caps.subgroup_shuffle &&
@@ -51,7 +62,7 @@ Policy choose_policy(const Capabilities& caps, const RunOptions& options) {
       !policy.lane && !options.deterministic && options.activations != ActivationType::Q8;
   policy.fp16 =
       policy.tiled && options.activations == ActivationType::Auto && caps.fp16 && caps.storage16;
-  policy.kv_f32 = options.cache == CacheType::F32;
+  policy.cache = options.cache;
   policy.split_attention = !caps.is_cpu;
   policy.alignment = std::max({caps.storage_alignment, caps.texel_alignment, 256u});
   constexpr uint64_t kArena = uint64_t{1} << 30;
@@ -68,8 +79,7 @@ std::string describe(const Policy& policy) {
     text += policy.fp16 ? " with binary16 tiles for prompts" : " with tiles for prompts";
   text += policy.q8 ? (policy.dot8 ? ", int8 activations (dot product)" : ", int8 activations")
                     : ", f32 activations";
-  text += policy.kv_f32 ? ", f32 cache" : ", f16 cache";
-  return text;
+  return text + ", " + describe(policy.cache) + " cache";
 }
 
 MatrixKernel choose_matrix_kernel(const Policy& policy, const MatrixShape& shape) {

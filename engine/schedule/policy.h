@@ -12,7 +12,27 @@
 namespace pumice {
 
 enum class ActivationType : uint8_t { Auto, F32, Q8 };
-enum class CacheType : uint8_t { F16, F32 };
+/// In the order of PUMICE_CACHE_* (shaders/shared/push.h). The quantised ones hold blocks of 32
+/// elements with one binary16 scale: 8.5 and 4.5 bits per element.
+enum class CacheType : uint8_t { F32, F16, Q8_0, Q4_0 };
+
+[[nodiscard]] const char* cache_type_name(CacheType type);  ///< "f32", "f16", "q8_0", "q4_0"
+
+/// How the KV cache is kept.
+struct CacheFormat {
+  CacheType k = CacheType::F16, v = CacheType::F16;
+  bool rotate =
+      false;  ///< heads of q, K and V pass through a Hadamard transform, undone at the end
+
+  constexpr CacheFormat() = default;
+  constexpr CacheFormat(CacheType both) : k(both), v(both) {}
+  constexpr CacheFormat(CacheType k_type, CacheType v_type, bool rotated = false)
+      : k(k_type), v(v_type), rotate(rotated) {}
+  friend constexpr bool operator==(const CacheFormat&, const CacheFormat&) = default;
+};
+
+/// "f16", "rotated q8_0", "q8_0 K and q4_0 V".
+[[nodiscard]] std::string describe(const CacheFormat& cache);
 
 /// What a session asks for; everything has a default that fits a chat.
 struct RunOptions {
@@ -21,7 +41,7 @@ struct RunOptions {
   uint32_t max_outputs = 1;    ///< logits rows kept per step
   uint32_t max_sequences = 1;  ///< sequences that can be stepped together
   ActivationType activations = ActivationType::Auto;
-  CacheType cache = CacheType::F16;
+  CacheFormat cache;
   bool deterministic = false;  ///< bits independent of chunking and neighbours
   /// Gather statistics of what matrices multiply. Activations and cache are then f32, whatever is
   /// asked for above, and every step computes all layers for all its columns.
@@ -39,7 +59,7 @@ struct Policy {
   bool dot8 = false;   ///< integer dot product instruction
   bool tiled = false;  ///< shared-memory tiles for prompts
   bool fp16 = false;   ///< those tiles in binary16, activations in 16-bit storage
-  bool kv_f32 = false;
+  CacheFormat cache;
   bool split_attention = false;       ///< one workgroup per page, then a merge (decode on GPUs)
   uint64_t matrix_binding_bytes = 0;  ///< largest weight binding
   uint32_t alignment = 256;           ///< of slices, bytes

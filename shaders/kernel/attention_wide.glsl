@@ -6,23 +6,49 @@
 #include "shared/push.h"
 layout(local_size_x = 64) in;
 #include "lib/attention_io.glsl"
-layout(constant_id = 3) const uint SPLIT = 0;
+layout(constant_id = 5) const uint SPLIT = 0;
 
-const uint kUnitsK = HEAD_K / (KV_F32 != 0 ? 4 : 8);
-const uint kUnitsV = HEAD_V / (KV_F32 != 0 ? 4 : 8);
 const uint kPairs = (HEAD_V + 127) / 128;  // pairs of output elements per invocation
 
 shared vec4 query[HEAD_K / 4];
 shared float scores[64];
+const uint kRowLanes = 64;
+shared float row[ROTATE != 0 ? HEAD_V : 1];
+#include "lib/hadamard.glsl"
 
 vec2 page_out[kPairs];
 float page_max, page_sum;
 
+float quantised_score(uint page_unit, uint kv_head, uint position) {
+  float s = 0.0;
+  LOOP for (uint block = 0; block < HEAD_K / 32; ++block) {
+    uint at = page_unit * 4 + p.k_scales_at;
+    vec2 two = unpackHalf2x16(cache_word(scale_word(at, kv_head, kPairsK, position, block >> 1)));
+    float sum = 0.0;
+    if (K_TYPE == PUMICE_CACHE_Q8_0) {
+      UNROLL for (uint u = 0; u < 2; ++u) {
+        uvec4 unit = cache_unit(k_unit(page_unit, kv_head, kUnitsK, position, block * 2 + u));
+        UNROLL for (uint i = 0; i < 4; ++i)
+          sum += dot(query[block * 8 + u * 4 + i], signed_bytes(unit[i]));
+      }
+    } else {
+      uvec4 unit = cache_unit(k_unit(page_unit, kv_head, kUnitsK, position, block));
+      UNROLL for (uint i = 0; i < 4; ++i) {
+        sum += dot(query[block * 8 + i * 2], signed_nibbles(unit[i], 4));
+        sum += dot(query[block * 8 + i * 2 + 1], signed_nibbles(unit[i], 0));
+      }
+    }
+    s += sum * mix(two.x, two.y, (block & 1) != 0);
+  }
+  return s;
+}
+
 float score(uint page_unit, uint kv_head, uint position) {
+  if (K_TYPE > PUMICE_CACHE_F16) return quantised_score(page_unit, kv_head, position);
   float s = 0.0;
   LOOP for (uint u = 0; u < kUnitsK; ++u) {
     uvec4 unit = cache_unit(k_unit(page_unit, kv_head, kUnitsK, position, u));
-    if (KV_F32 != 0) {
+    if (K_TYPE == PUMICE_CACHE_F32) {
       s += dot(query[u], uintBitsToFloat(unit));
     } else {
       s += dot(query[2 * u], vec4(unpackHalf2x16(unit.x), unpackHalf2x16(unit.y)));
@@ -32,8 +58,25 @@ float score(uint page_unit, uint kv_head, uint position) {
   return s;
 }
 
+vec2 quantised_pair(uint v_first, uint kv_head, uint position, uint pair) {
+  uint at = v_first * 4 - p.v_at + p.v_scales_at;
+  uint block = pair >> 4;
+  vec2 two = unpackHalf2x16(cache_word(scale_word(at, kv_head, kPairsV, position, block >> 1)));
+  float scale = mix(two.x, two.y, (block & 1) != 0);
+  uint row_word = v_unit(v_first, kv_head, kUnitsV, position, 0) * 4;
+  if (V_TYPE == PUMICE_CACHE_Q8_0) {
+    int bits = int(cache_word(row_word + (pair >> 1)) >> (16 * (pair & 1)));
+    return scale * vec2((bits << 24) >> 24, (bits << 16) >> 24);
+  }
+  // Two neighbouring bytes of the word: their low halves for its first four elements.
+  uint shift = 16 * (pair & 1) + 2 * (pair & 2);
+  int bits = int(cache_word(row_word + (pair >> 2)) >> shift);
+  return scale * vec2((bits << 28) >> 28, (bits << 20) >> 28);
+}
+
 vec2 value_pair(uint v_first, uint kv_head, uint position, uint pair) {
-  if (KV_F32 != 0) {
+  if (V_TYPE > PUMICE_CACHE_F16) return quantised_pair(v_first, kv_head, position, pair);
+  if (V_TYPE == PUMICE_CACHE_F32) {
     uvec4 unit = cache_unit(v_unit(v_first, kv_head, kUnitsV, position, pair >> 1));
     return uintBitsToFloat((pair & 1) != 0 ? unit.zw : unit.xy);
   }
@@ -121,11 +164,21 @@ void main() {
     UNROLL for (uint i = 0; i < kPairs; ++i) total_out[i] = total_out[i] * fade + page_out[i] * weight;
     total_max = new_max;
   }
+  uint at = column * p.out_stride + head * HEAD_V;
   UNROLL for (uint j = 0; j < kPairs; ++j) {
-    uint pair = lane + 64 * j;
-    if (pair >= HEAD_V / 2) continue;
-    uint at = column * p.out_stride + head * HEAD_V + 2 * pair;
-    attention_out[at] = total_out[j].x / total_sum;
-    attention_out[at + 1] = total_out[j].y / total_sum;
+    uint e = 2 * (lane + 64 * j);
+    if (e >= HEAD_V) continue;
+    float x = total_out[j].x / total_sum, y = total_out[j].y / total_sum;
+    if (ROTATE != 0) {
+      row[e] = x;
+      row[e + 1] = y;
+    } else {
+      attention_out[at + e] = x;
+      attention_out[at + e + 1] = y;
+    }
   }
+  if (ROTATE == 0) return;
+  rotate_row(HEAD_V, lane);
+  float scale = rotation_scale(HEAD_V);
+  LOOP for (uint e = lane; e < HEAD_V; e += 64) attention_out[at + e] = row[e] * scale;
 }

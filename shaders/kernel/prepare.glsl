@@ -8,6 +8,7 @@ layout(constant_id = 0) const uint NORM = 1;
 // 0 f32, 1 packed int8, 2 int8 pairs for the lane kernel, 3 binary16
 layout(constant_id = 1) const uint MODE = 0;
 
+#include "lib/bits.glsl"
 #include "lib/quads.glsl"
 layout(set = 0, binding = 1, std430) readonly buffer NormWeight { vec4 norm_weight[]; };
 layout(set = 0, binding = 2, std430) writeonly buffer Y { vec4 y[]; };
@@ -29,11 +30,6 @@ float inverse_rms(uint first_quad, uint quads, uint lane) {
     barrier();
   }
   return 1.0 / sqrt(sums[0] / float(quads * 4) + p.eps);
-}
-
-uint pack_bytes(ivec4 q) {
-  return (uint(q.x) & 0xFFu) | ((uint(q.y) & 0xFFu) << 8) | ((uint(q.z) & 0xFFu) << 16) |
-         (uint(q.w) << 24);
 }
 
 // x_b + (x_a << 16) for bytes (0, 2) and (1, 3) of a word: see matvec_lane.glsl.

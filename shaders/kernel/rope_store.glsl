@@ -1,14 +1,17 @@
 // Per head of every token: optional RMS norm of q and k, rotation by the angle table, then q goes
 // on to attention and K and V into the cache page of the token's sequence and position.
 // One workgroup per head; an invocation makes two neighbouring elements (one word of binary16).
+// Where a head is rotated by the Hadamard transform or quantised, it meets in shared memory first.
 #include "lib/prelude.glsl"
 #include "shared/push.h"
 layout(local_size_x = 32) in;
 layout(push_constant) uniform Push { RopePush p; };
 #include "lib/kv.glsl"
-layout(constant_id = 1) const uint Q_NORM = 0;
-layout(constant_id = 2) const uint K_NORM = 0;
-layout(constant_id = 3) const uint PAIRS = 0;  // 0 none, 1 adjacent elements, 2 halves
+layout(constant_id = 2) const uint Q_NORM = 0;
+layout(constant_id = 3) const uint K_NORM = 0;
+layout(constant_id = 4) const uint PAIRS = 0;  // 0 none, 1 adjacent elements, 2 halves
+layout(constant_id = 5) const uint ROTATE = 0;
+layout(constant_id = 6) const uint ROW = 4;    // elements of the longest head that needs `row`
 
 layout(set = 0, binding = 0, std430) readonly buffer Q { float q[]; };
 layout(set = 0, binding = 1, std430) readonly buffer K { float k[]; };
@@ -49,8 +52,15 @@ float rotated(uint kind, uint first, uint e, uint angle_row) {
   return own * cos_sin.x + (is_first ? -other : other) * cos_sin.y;
 }
 
-void store_cache(uint word, vec2 values, uint e) {
-  if (KV_F32 != 0) {
+const uint kRowLanes = 32;
+const bool kAnyRow = ROTATE != 0 || K_TYPE > PUMICE_CACHE_F16 || V_TYPE > PUMICE_CACHE_F16;
+shared float row[ROW];
+#include "lib/bits.glsl"
+#include "lib/hadamard.glsl"
+#include "lib/quantise_row.glsl"
+
+void store_float(uint type, uint word, vec2 values) {
+  if (type == PUMICE_CACHE_F32) {
     cache[word] = floatBitsToUint(values.x);
     cache[word + 1] = floatBitsToUint(values.y);
   } else {
@@ -58,7 +68,24 @@ void store_cache(uint word, vec2 values, uint e) {
   }
 }
 
+// Elements e and e + 1 of the head that this workgroup makes.
+void store_pair(uint kind, uint type, uint first_unit, uint q_at, uint head, uint width,
+                uint in_page, uint e, vec2 values) {
+  if (kind == kQuery) {
+    q_out[q_at + e] = values.x;
+    q_out[q_at + e + 1] = values.y;
+    return;
+  }
+  uint elements = 4u << type;
+  uint units = width / elements, unit = e / elements;
+  uint at_unit = kind == kKey ? k_unit(first_unit, head, units, in_page, unit)
+                              : v_unit(first_unit, head, units, in_page, unit);
+  uint in_unit = e % elements;
+  store_float(type, at_unit * 4 + (type == PUMICE_CACHE_F32 ? in_unit : in_unit / 2), values);
+}
+
 void main() {
+  uint lane = gl_LocalInvocationIndex;
   uint column = gl_WorkGroupID.y;
   uint head = gl_WorkGroupID.x;
   uint kind = head < p.n_heads ? kQuery : head < p.n_heads + p.kv_heads ? kKey : kValue;
@@ -76,19 +103,37 @@ void main() {
   float factor = norm_factor(kind, first);
   uint angle_row = position * p.table_stride;
 
-  LOOP for (uint e = 2 * gl_LocalInvocationIndex; e < width; e += 64) {
+  uint type = kind == kKey ? K_TYPE : V_TYPE;
+  uint page_word = page * p.page_words;
+  uint first_unit = (page_word + (kind == kKey ? 0 : p.v_at)) / 4;
+  uint q_at = column * p.q_out_stride + head * width;
+  bool quantised = kind != kQuery && type > PUMICE_CACHE_F16;
+  bool in_row = kAnyRow && (ROTATE != 0 || quantised);
+
+  LOOP for (uint e = 2 * lane; e < width; e += 64) {
     vec2 out2 = factor * vec2(rotated(kind, first, e, angle_row), rotated(kind, first, e + 1, angle_row));
-    if (kind == kQuery) {
-      uint at = column * p.q_out_stride + head * width + e;
-      q_out[at] = out2.x;
-      q_out[at + 1] = out2.y;
-      continue;
+    if (in_row) {
+      row[e] = out2.x;
+      row[e + 1] = out2.y;
+    } else {
+      store_pair(kind, type, first_unit, q_at, head, width, in_page, e, out2);
     }
-    uint units = width / unit_elements(), unit = e / unit_elements();
-    uint page_unit = page * (p.page_words / 4);
-    uint at_unit = kind == kKey ? k_unit(page_unit, head, units, in_page, unit)
-                                : v_unit(page_unit + p.v_at / 4, head, units, in_page, unit);
-    uint in_unit = e % unit_elements();
-    store_cache(at_unit * 4 + (KV_F32 != 0 ? in_unit : in_unit / 2), out2, e);
   }
+  if (!in_row) return;
+
+  float scale = 1.0;
+  if (ROTATE != 0) {
+    rotate_row(width, lane);
+    scale = rotation_scale(width);
+  } else {
+    barrier();
+  }
+  if (quantised) {
+    uint scales_at = page_word + (kind == kKey ? p.k_scales_at : p.v_scales_at);
+    store_quantised(kind == kKey, type, first_unit, scales_at, head, width, in_page, scale, lane);
+    return;
+  }
+  LOOP for (uint e = 2 * lane; e < width; e += 64)
+    store_pair(kind, type, first_unit, q_at, head, width, in_page, e,
+               scale * vec2(row[e], row[e + 1]));
 }

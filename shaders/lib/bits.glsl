@@ -14,3 +14,9 @@ uvec4 fifth_bits(uint high, uint side) {
   return uvec4(spread_bits4(h), spread_bits4(h >> 4), spread_bits4(h >> 8), spread_bits4(h >> 12))
          << 4;
 }
+
+// The low bytes of four integers.
+uint pack_bytes(ivec4 q) {
+  return (uint(q.x) & 0xFFu) | ((uint(q.y) & 0xFFu) << 8) | ((uint(q.z) & 0xFFu) << 16) |
+         (uint(q.w) << 24);
+}

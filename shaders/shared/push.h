@@ -11,6 +11,15 @@ using uint = uint32_t;
 
 // Positions per page of the KV cache.
 #define PUMICE_PAGE 256u
+// Types of K and V in the cache: a 16-byte unit holds 4 << type elements.
+#define PUMICE_CACHE_F32 0u
+#define PUMICE_CACHE_F16 1u
+#define PUMICE_CACHE_Q8_0 2u
+#define PUMICE_CACHE_Q4_0 3u
+// Eight scales are tried for a q4_0 block of the cache: they take its largest element to the level
+// FIRST + i * STEP.
+#define PUMICE_Q4_FIRST -8.8
+#define PUMICE_Q4_STEP 0.4
 // Words of a SampleSettings and a SampleResult, and tokens that the repetition penalty can see.
 #define PUMICE_SETTINGS_WORDS 10u
 #define PUMICE_RESULT_WORDS 5u
@@ -65,8 +74,9 @@ struct RopePush {
   uint head_k, head_v;
   uint n_rot;
   uint table_stride;  // words per position of the angle table
-  uint page_words;    // words of one page of this layer (K then V)
+  uint page_words;    // words of one page of this layer
   uint v_at;          // word of V inside a page
+  uint k_scales_at, v_scales_at;  // words of the scales of quantised types inside a page
   uint positions_at, sequences_at, pages_at, page_stride;  // in the step buffer
   float eps;
 };
@@ -75,7 +85,7 @@ struct AttentionPush {
   uint q_stride, out_stride;
   uint n_heads, group;                // query heads per KV head
   uint head_k, head_v;
-  uint page_words, v_at;
+  uint page_words, v_at, k_scales_at, v_scales_at;
   uint positions_at, sequences_at, pages_at, page_stride;
   uint window;                        // visible positions, own included; 0 = all
   uint splits;                        // partial results per (token, head)

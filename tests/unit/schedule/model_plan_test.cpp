@@ -99,7 +99,8 @@ TEST(ModelPlan, EveryModelOnEveryDevice) {
     for (const test::SyntheticModel& model : test::models())
       for (const RunOptions& options :
            {RunOptions{}, RunOptions{.max_outputs = 8, .cache = CacheType::F32},
-            RunOptions{.max_sequences = 3, .activations = ActivationType::Q8}}) {
+            RunOptions{.max_sequences = 3, .activations = ActivationType::Q8},
+            RunOptions{.cache = {CacheType::Q8_0, CacheType::Q4_0, true}}}) {
         SCOPED_TRACE(caps.device_name);
         const auto plan = plan_of(model, caps, options);
         ASSERT_TRUE(plan) << plan.error().text;
@@ -155,6 +156,15 @@ TEST(ModelPlan, CacheFollowsContextAndType) {
   EXPECT_EQ(f16->memory.cache, uint64_t{2} * 2 * 64 * 2 * 2 * (1024 + 256));
   EXPECT_EQ(f32->memory.cache, 2 * f16->memory.cache);
   EXPECT_EQ(two->pages, 2 * f16->pages);
+  const auto q8_0 = plan_of(model, test::amd(), {.context = 1024, .cache = CacheType::Q8_0});
+  const auto q4_0 = plan_of(model, test::amd(), {.context = 1024, .cache = CacheType::Q4_0});
+  const auto mixed = plan_of(model, test::amd(),
+                             {.context = 1024, .cache = {CacheType::Q8_0, CacheType::F16, true}});
+  ASSERT_TRUE(q8_0 && q4_0 && mixed);
+  // Blocks of 32: 34 and 18 bytes for what takes 64 in f16.
+  EXPECT_EQ(q8_0->memory.cache * 64, f16->memory.cache * 34);
+  EXPECT_EQ(q4_0->memory.cache * 64, f16->memory.cache * 18);
+  EXPECT_EQ(mixed->memory.cache * 2, q8_0->memory.cache + f16->memory.cache);
 }
 
 TEST(ModelPlan, AContextThatNoBindingHoldsIsRefusedWithOneThatFits) {
@@ -215,6 +225,12 @@ TEST(ModelPlan, RefusesInWords) {
        {.context = 1u << 21},
        ErrorCode::BadArgument,
        "context of 2097152"},
+      {"heads that no block of 32 fills",
+       test::sized_model("llama", {.head = 48}),
+       test::amd(),
+       {.cache = {CacheType::F16, CacheType::Q4_0}},
+       ErrorCode::Unsupported,
+       "v heads of this model have 48 elements; use f16 for them (--kv-v f16)"},
   };
   for (const RefusalRow& row : rows) {
     const auto plan = plan_of(row.model, row.caps, row.options);

@@ -81,8 +81,9 @@ TEST(Policy, LimitsAndAlignment) {
 }
 
 TEST(Policy, CacheTypeIsWhatWasAsked) {
-  EXPECT_FALSE(choose_policy(test::amd(), {}).kv_f32);
-  EXPECT_TRUE(choose_policy(test::amd(), {.cache = CacheType::F32}).kv_f32);
+  EXPECT_EQ(choose_policy(test::amd(), {}).cache, CacheFormat(CacheType::F16));
+  const CacheFormat mixed{CacheType::Q8_0, CacheType::Q4_0, true};
+  EXPECT_EQ(choose_policy(test::amd(), {.cache = mixed}).cache, mixed);
 }
 
 /// Whatever the policy picks is in this build, in the form that prepare can make.
@@ -121,6 +122,9 @@ TEST(Policy, IsDescribedInWords) {
             "workgroup kernels with tiles for prompts, f32 activations, f32 cache");
   EXPECT_EQ(describe(choose_policy(test::lavapipe(), {})),
             "row-per-lane kernels, int8 activations, f16 cache");
+  EXPECT_EQ(describe(CacheFormat(CacheType::Q8_0)), "q8_0");
+  EXPECT_EQ(describe(CacheFormat(CacheType::Q4_0, CacheType::F16, true)),
+            "rotated q4_0 K and f16 V");
 }
 
 }  // namespace
