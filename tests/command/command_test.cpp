@@ -59,6 +59,8 @@ const Row kFailing[] = {
     {"tokenize -m missing.gguf -p y", 1, "missing.gguf"},
     {"run -m x -p y --temp hot", 2, "--temp"},
     {"run -m x -p y --act f64", 2, "--act"},
+    {"run -m x -p y --kv q9_0", 2, "q8_0"},
+    {"run -m x -p y -ctk q9_0", 2, "--cache-type-k"},
     {"run -m x -p y --without magic", 2, "magic"},
     {"run -m x -p y -c -5", 2, "-c"},
     {"run -m x", 2, "-p"},

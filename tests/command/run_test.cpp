@@ -53,6 +53,19 @@ TEST_F(Run, JsonHoldsTextAndFigures) {
   EXPECT_GE(report["memory_device_bytes"].get<uint64_t>(), uint64_t(1) << 20);
 }
 
+TEST_F(Run, PrecisionIsWhatWasAskedAndIsReported) {
+  const std::pair<const char*, const char*> rows[] = {
+      {"--act q8", "int8 activations, f16 cache"},
+      {"--act auto --kv f32 -ctv f16", "f32 K and f16 V cache"},
+      {"--act f32 --kv-k f16 --kv-v f32 --kv-rotate", "f32 activations, rotated f16 K and f32 V"},
+  };
+  for (const auto& [flags, says] : rows) {
+    const Ran ran = pumice("run", fmt::format("-p 'Once upon a time' -n 2 --temp 0 {}", flags));
+    ASSERT_EQ(ran.exit, 0) << ran.err;
+    EXPECT_NE(ran.err.find(says), std::string::npos) << flags << ": " << ran.err;
+  }
+}
+
 TEST_F(Run, TheSeedDecides) {
   const std::string flags = "-p 'Once upon' -n 30 --temp 2 --json --seed ";
   const json one = json::parse(pumice("run", flags + "1").out);
@@ -92,6 +105,8 @@ TEST_F(Run, FailuresAreOneLineAndLeaveNothing) {
       {"run", "-f /nonexistent", 1, "/nonexistent"},
       {"run", "-p 'a text of more than four tokens' -c 4", 1, "context of 4"},
       {"run", "-p x --device nonsense", 1, "nonsense"},
+      {"run", "-p x --kv q8_0", 1, "heads of this model have 8 elements"},
+      {"run", "-p x -ctv q4_0", 1, "(--kv-v f16)"},
       {"run", "-p x --chat-template nonsense", 1, "nonsense"},
       {"logits", "--tokens 1,512 -o rows", 1, "512"},
       {"logits", "--tokens 1 -o /nonexistent/rows", 1, "/nonexistent/rows"},

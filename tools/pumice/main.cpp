@@ -5,6 +5,8 @@
 #include <exception>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "command.h"
 #include "engine/base/platform.h"
@@ -40,6 +42,20 @@ bool unknown_subcommand(int argc, char** argv) {
   return true;
 }
 
+/// Flags of two dashes that llama.cpp's users write with one, which would be read as -c.
+constexpr std::array kOneDash = {
+    std::pair{std::string_view("-ctk"), "--cache-type-k"},
+    std::pair{std::string_view("-ctv"), "--cache-type-v"},
+};
+
+std::vector<const char*> with_known_flags(int argc, char** argv) {
+  std::vector<const char*> words(argv, argv + argc);
+  for (const char*& word : words)
+    for (const auto& [one_dash, flag] : kOneDash)
+      if (word == one_dash) word = flag;
+  return words;
+}
+
 int parse_error(const CLI::App& app, const CLI::ParseError& error, const std::string& chosen) {
   if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
   const std::string help = chosen.empty() ? "pumice --help" : "pumice " + chosen + " --help";
@@ -66,7 +82,7 @@ int pumice_main(int argc, char** argv) {
     actions[i] = kSubcommands[i].add(*apps[i]);
   }
   try {
-    app.parse(argc, argv);
+    app.parse(argc, with_known_flags(argc, argv).data());
   } catch (const CLI::ParseError& error) {
     for (size_t i = 0; i < apps.size(); ++i)
       if (apps[i]->parsed()) return parse_error(app, error, kSubcommands[i].name);

@@ -25,6 +25,45 @@ constexpr std::array kMaskWords = {
 
 constexpr float kHuge = std::numeric_limits<float>::max();
 
+constexpr std::array kCacheTypes = {CacheType::F32, CacheType::F16, CacheType::Q8_0,
+                                    CacheType::Q4_0};
+
+std::vector<std::string> cache_words() {
+  std::vector<std::string> words;
+  for (const CacheType type : kCacheTypes) words.emplace_back(cache_type_name(type));
+  return words;
+}
+
+/// What is said of K or V alone goes before what is said of both.
+CacheFormat cache_format(const ModelFlags& flags) {
+  const auto type_of = [&](const std::string& own) {
+    const std::string& word = own.empty() ? flags.kv : own;
+    for (const CacheType type : kCacheTypes)
+      if (word == cache_type_name(type)) return type;
+    return CacheType::F16;
+  };
+  return {type_of(flags.kv_k), type_of(flags.kv_v), flags.kv_rotate};
+}
+
+void add_precision_flags(CLI::App& app, ModelFlags& flags) {
+  app.add_option("--act", flags.act, "Precision of activations (auto: what is fastest here)")
+      ->check(CLI::IsMember({"auto", "f32", "q8"}));
+  struct Row {
+    const char* names;
+    std::string& value;
+    const char* what;
+  };
+  const Row rows[] = {
+      {"--kv", flags.kv, "Type of the KV cache"},
+      {"--kv-k,--cache-type-k", flags.kv_k, "Type of K in the cache, where it differs"},
+      {"--kv-v,--cache-type-v", flags.kv_v, "Type of V in the cache, where it differs"},
+  };
+  for (const Row& row : rows)
+    app.add_option(row.names, row.value, row.what)->check(CLI::IsMember(cache_words()));
+  app.add_flag("--kv-rotate", flags.kv_rotate,
+               "Pass heads through a Hadamard transform before they are cached (for q4_0)");
+}
+
 bool show_progress(uint64_t done, uint64_t total) {
   if (is_terminal(Stream::Error) && total > 0) {
     std::fprintf(stderr, "\rloading %3u %%", unsigned(100.0 * double(done) / double(total)));
@@ -61,7 +100,7 @@ Result<LoadOptions> load_options(const ModelFlags& flags) {
   if (flags.batch != 0) options.run.max_chunk = flags.batch;
   if (flags.act == "f32") options.run.activations = ActivationType::F32;
   if (flags.act == "q8") options.run.activations = ActivationType::Q8;
-  if (flags.kv == "f32") options.run.cache = CacheType::F32;
+  options.run.cache = cache_format(flags);
   options.run.deterministic = flags.deterministic;
   options.device.select = flags.device;
   options.device.validation = flags.validate;
@@ -94,10 +133,7 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("-b,--batch-size", flags.batch, "Prompt tokens per chunk (0: chosen)")
       ->check(CLI::Range(uint32_t(0), uint32_t(1) << 16));
   app.add_option("--device", flags.device, "Index or part of the name (see pumice devices)");
-  app.add_option("--act", flags.act, "Precision of activations")
-      ->check(CLI::IsMember({"f32", "q8"}));
-  app.add_option("--kv", flags.kv, "Precision of the KV cache")
-      ->check(CLI::IsMember({"f32", "f16"}));
+  add_precision_flags(app, flags);
   app.add_option("--without", flags.without,
                  "Capabilities to leave unused: fp16,dot8,subgroup,coopmat,texel");
   app.add_flag("--deterministic", flags.deterministic,

@@ -13,8 +13,10 @@ namespace pumice::command {
 
 struct ModelFlags {
   std::string model;
-  std::string device;    ///< index or part of a name; empty = the best
-  std::string act, kv;   ///< precision; empty = the session's choice
+  std::string device;          ///< index or part of a name; empty = the best
+  std::string act;             ///< "auto", "f32", "q8"; empty = auto
+  std::string kv, kv_k, kv_v;  ///< cache_type_name of both, of K, of V; empty = f16
+  bool kv_rotate = false;
   std::string without;   ///< "fp16,dot8"
   uint32_t context = 0;  ///< tokens; 0 = the session's choice
   uint32_t batch = 0;    ///< prompt tokens per chunk; 0 = the session's choice
