@@ -20,8 +20,17 @@ struct Input {
   size_t node = 0;
 };
 
-bool same_input(const Observe& seen, const MatMul& op) {
-  return seen.x == op.x && seen.experts_by == op.experts_by && seen.n_used == op.n_used &&
+/// What a matrix reads, for all columns of a step.
+ValueId whole_input(const Graph& graph, const MatMul& op) {
+  for (const Node& node : graph.nodes)
+    if (const auto* select = std::get_if<SelectOutputs>(&node.op);
+        select != nullptr && select->out == op.x)
+      return select->x;
+  return op.x;
+}
+
+bool same_input(const Observe& seen, ValueId x, const MatMul& op) {
+  return seen.x == x && seen.experts_by == op.experts_by && seen.n_used == op.n_used &&
          seen.x_per_slot == op.x_per_slot;
 }
 
@@ -47,8 +56,9 @@ std::vector<Input> matrix_inputs(const Graph& graph, const TapOptions& options) 
   for (size_t node = 0; node < graph.nodes.size(); ++node) {
     const MatMul* op = std::get_if<MatMul>(&graph.nodes[node].op);
     if (op == nullptr) continue;
+    const ValueId x = whole_input(graph, *op);
     const auto seen = std::find_if(found.begin(), found.end(), [&](const Input& input) {
-      return same_input(input.observe, *op);
+      return same_input(input.observe, x, *op);
     });
     if (seen != found.end()) {
       add_tensors(graph, *op, seen->tap);
@@ -56,7 +66,7 @@ std::vector<Input> matrix_inputs(const Graph& graph, const TapOptions& options) 
     }
     const Weight& weight = graph.weights[op->weights.front()];
     Input input;
-    input.observe = {op->x, op->experts_by, op->n_used, op->x_per_slot, 0};
+    input.observe = {x, op->experts_by, op->n_used, op->x_per_slot, 0};
     input.tap = {{}, weight.columns, weight.experts, options.statistics == Statistics::Gram};
     input.layer = layer_of(weight.tensor).value_or(layers);
     input.node = node;

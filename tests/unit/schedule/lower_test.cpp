@@ -117,6 +117,46 @@ TEST(Lower, EveryModelShapeAndDevice) {
   EXPECT_EQ(lists, test::devices().size() * test::models().size() * 2 * shapes().size());
 }
 
+TEST(Lower, TappedModels) {
+  for (const Capabilities& caps : test::devices())
+    for (const test::SyntheticModel& model : test::models()) {
+      RunOptions options{.max_outputs = 8, .activations = ActivationType::Q8};
+      options.taps = {.statistics = graph::Statistics::Gram, .output = true};
+      const auto plan = plan_of(model, caps, options);
+      ASSERT_TRUE(plan) << plan.error().text;
+      EXPECT_FALSE(plan->policy.q8);
+      EXPECT_TRUE(plan->policy.kv_f32);
+      size_t grams = 0;
+      for (const StepShape& shape : shapes()) {
+        if (shape.outputs > 1 && shape.ending == Ending::Sample) continue;
+        const auto list = lower(*plan, shape);
+        ASSERT_TRUE(list) << list.error().text;
+        expect_in_range(*plan, caps, *list);
+        EXPECT_EQ(missing_barriers(*plan, *list), std::vector<std::string>{});
+        grams += size_t(std::count_if(list->begin(), list->end(), [](const Dispatch& dispatch) {
+          return dispatch.kernel.starts_with("observe_gram");
+        }));
+      }
+      EXPECT_GE(grams, 6 * plan->graph.taps.size()) << caps.device_name;
+    }
+}
+
+TEST(Lower, SmallBindingsOfGramMatrices) {
+  Capabilities caps = test::baseline();
+  caps.max_storage_range = 512 << 10;  // 32 blocks
+  RunOptions options{.context = 256, .max_chunk = 8};
+  options.taps = {.statistics = graph::Statistics::Gram};
+  const auto plan = plan_of(test::sized_model("llama", {}), caps, options);
+  ASSERT_TRUE(plan) << plan.error().text;
+  const TapPlan& down = plan->taps[3];  // 512 wide: 36 blocks
+  ASSERT_EQ(down.gram.size(), 2u);
+  EXPECT_EQ(down.gram.back().first_tile, 32u);
+  EXPECT_EQ(down.gram.back().tiles, 4u);
+  const auto list = lower(*plan, {1, 1, Ending::Sample, false});
+  ASSERT_TRUE(list) << list.error().text;
+  expect_in_range(*plan, caps, *list);
+}
+
 TEST(Lower, SmallBindings) {
   Capabilities caps = test::baseline();
   caps.max_storage_range = 512 << 10;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/graph/fusions.h"
+#include "engine/graph/taps.h"
 #include "engine/model/architectures.h"
 #include "engine/schedule/lower.h"
 #include "tests/support/sized_model.h"
@@ -15,7 +16,9 @@ inline Result<ModelPlan> plan_of(const SyntheticModel& model, const Capabilities
                                  const RunOptions& options = {}) {
   PUMICE_TRY_ASSIGN(const auto file, model.open());
   PUMICE_TRY_ASSIGN(graph::Graph unfused, model::build_graph(*file, {options.context}));
-  return plan_model(graph::fuse(std::move(unfused)), caps, options);
+  PUMICE_TRY_ASSIGN(graph::Graph graph,
+                    graph::add_taps(graph::fuse(std::move(unfused)), options.taps));
+  return plan_model(std::move(graph), caps, options);
 }
 
 /// Every architecture, dense and with experts, with and without biases.
