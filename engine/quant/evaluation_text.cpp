@@ -6,6 +6,8 @@
 #include <fstream>
 #include <string_view>
 
+#include "engine/text/unicode.h"
+
 namespace pumice::quant {
 namespace {
 
@@ -46,18 +48,10 @@ void drop_cut_character(std::string& text) {
 
 /// The place of the first byte that is no UTF-8, or npos.
 size_t find_invalid(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const auto at = [&](size_t k) { return static_cast<unsigned char>(text[k]); };
-    const unsigned char lead = at(i);
-    const size_t length = lead < 0x80 ? 1 : lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-    if ((lead >= 0x80 && lead < 0xC2) || lead > 0xF4 || i + length > text.size()) return i;
-    for (size_t k = 1; k < length; ++k)
-      if ((at(i + k) & 0xC0) != 0x80) return i;
-    const bool bad_second =
-        (lead == 0xE0 && at(i + 1) < 0xA0) || (lead == 0xED && at(i + 1) > 0x9F) ||
-        (lead == 0xF0 && at(i + 1) < 0x90) || (lead == 0xF4 && at(i + 1) > 0x8F);
-    if (bad_second) return i;
-    i += length;
+  for (size_t at = 0; at < text.size();) {
+    const size_t length = text::utf8_length(text, at);
+    if (length == 0) return at;
+    at += length;
   }
   return std::string_view::npos;
 }
