@@ -97,6 +97,25 @@ size_t utf8_length(std::string_view text, size_t at) {
   return at < text.size() ? decode(text, at).bytes : 0;
 }
 
+std::string fold_case(std::string_view text) {
+  std::string folded;
+  folded.reserve(text.size());
+  for (size_t at = 0; at < text.size();) {
+    const Decoded decoded = decode(text, at);
+    if (decoded.bytes == 0) {
+      folded.push_back(text[at++]);
+      continue;
+    }
+    // Through the upper case: some letters, such as the final sigma, have two lower ones.
+    const auto upper = utf8proc_toupper(utf8proc_int32_t(decoded.code));
+    utf8proc_uint8_t bytes[4];
+    const auto length = utf8proc_encode_char(utf8proc_tolower(upper), bytes);
+    folded.append(reinterpret_cast<const char*>(bytes), size_t(length));
+    at += decoded.bytes;
+  }
+  return folded;
+}
+
 Char char_at(std::string_view text, size_t at) {
   if (at >= text.size()) return {};
   const auto lead = uint8_t(text[at]);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace pumice::text {
@@ -35,6 +36,10 @@ struct Char {
 
 /// Length of the valid UTF-8 character at `at` (1..4), or 0 if there is none.
 [[nodiscard]] size_t utf8_length(std::string_view text, size_t at);
+
+/// Text in which letters of both cases are one: simple case folding, characters of invalid bytes as
+/// they are.
+[[nodiscard]] std::string fold_case(std::string_view text);
 
 /// The character at `at`; past the end one with no class, no code and no bytes.
 [[nodiscard]] Char char_at(std::string_view text, size_t at);
