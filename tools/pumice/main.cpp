@@ -28,6 +28,7 @@ constexpr std::array kSubcommands = {
     Subcommand{"devices", "Vulkan devices of this machine", add_devices},
     Subcommand{"tokenize", "Text to token ids", add_tokenize},
     Subcommand{"logits", "Raw logits of given tokens", add_logits},
+    Subcommand{"eval", "Perplexity, divergence from a reference, answers to questions", add_eval},
 };
 
 /// True, after a complaint, when the first word is meant as a subcommand and is none.

@@ -1,0 +1,302 @@
+// `pumice eval qa`: greedy answers to the questions of a JSONL file, scored by exact substring
+// with letters of both cases alike.
+//
+// A line: {"question": "...", "answers": ["any of", "these"] or "fact": "...", and where wanted
+// "turns": earlier turns in order, "system": "...", "category": "..."}. A turn is a user's text,
+// which the model answers by itself, or {"role", "content"}, which stands as it is.
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "engine/base/platform.h"
+#include "engine/text/chat_template.h"
+#include "engine/text/unicode.h"
+#include "eval.h"
+#include "generate.h"
+#include "output.h"
+
+namespace pumice::command {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct QaFlags {
+  ModelFlags model;
+  std::string file, chat_template, system, json;
+  int64_t max_tokens = 300;
+};
+
+struct Turn {
+  ChatMessage message;
+  bool answered_by_model = false;  ///< a reply of the model follows
+};
+
+struct Question {
+  std::string question, category, system;
+  std::vector<std::string> answers;
+  std::vector<Turn> turns;
+};
+
+struct Answer {
+  std::string text;
+  bool right = false, stopped = true;  ///< stopped: ended by itself, within the limits
+  uint64_t tokens = 0;
+};
+
+/// Score of a category.
+struct Score {
+  uint64_t questions = 0, right = 0, stopped = 0;
+};
+
+constexpr uint64_t kMostQuestions = 100'000;
+constexpr size_t kLongestLine = 1u << 20;
+
+Result<std::string> text_field(const Json& line, const char* key) {
+  const auto found = line.find(key);
+  if (found == line.end()) return std::string();
+  if (!found->is_string()) return fail(ErrorCode::BadFile, "\"{}\" is no text", key);
+  return found->get<std::string>();
+}
+
+Result<std::vector<std::string>> texts_field(const Json& line, const char* key) {
+  std::vector<std::string> texts;
+  const auto found = line.find(key);
+  if (found == line.end()) return texts;
+  const Json list = found->is_array() ? *found : Json::array({*found});
+  for (const Json& item : list) {
+    if (!item.is_string() || item.get_ref<const std::string&>().empty())
+      return fail(ErrorCode::BadFile, "\"{}\" must hold texts that are not empty", key);
+    texts.push_back(item.get<std::string>());
+  }
+  return texts;
+}
+
+Result<Turn> turn_of(const Json& item) {
+  if (item.is_string()) return Turn{{ChatRole::User, item.get<std::string>()}, true};
+  if (!item.is_object())
+    return fail(ErrorCode::BadFile, "a turn must be a text or {{\"role\", \"content\"}}");
+  PUMICE_TRY_ASSIGN(const std::string role, text_field(item, "role"));
+  PUMICE_TRY_ASSIGN(std::string content, text_field(item, "content"));
+  if (role == "user") return Turn{{ChatRole::User, std::move(content)}, false};
+  if (role == "assistant") return Turn{{ChatRole::Assistant, std::move(content)}, false};
+  return fail(ErrorCode::BadFile, "a turn's role is \"{}\"; expected user or assistant",
+              printable(role, 40));
+}
+
+Result<Question> parse_question(const std::string& text) {
+  const Json line = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!line.is_object()) return fail(ErrorCode::BadFile, "expected one JSON object in UTF-8");
+  Question question;
+  PUMICE_TRY_ASSIGN(question.question, text_field(line, "question"));
+  PUMICE_TRY_ASSIGN(question.category, text_field(line, "category"));
+  PUMICE_TRY_ASSIGN(question.system, text_field(line, "system"));
+  PUMICE_TRY_ASSIGN(question.answers, texts_field(line, "answers"));
+  PUMICE_TRY_ASSIGN(const std::vector<std::string> facts, texts_field(line, "fact"));
+  question.answers.insert(question.answers.end(), facts.begin(), facts.end());
+  if (question.question.empty()) return fail(ErrorCode::BadFile, "\"question\" is missing");
+  if (question.answers.empty())
+    return fail(ErrorCode::BadFile, "\"answers\" (or \"fact\") is missing");
+  if (question.category.empty()) question.category = "all";
+  if (const auto turns = line.find("turns"); turns != line.end()) {
+    if (!turns->is_array()) return fail(ErrorCode::BadFile, "\"turns\" is no list");
+    for (const Json& item : *turns) {
+      PUMICE_TRY_ASSIGN(Turn turn, turn_of(item));
+      question.turns.push_back(std::move(turn));
+    }
+  }
+  return question;
+}
+
+Result<std::vector<Question>> read_questions(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::error_code ignored;
+  if (!in || std::filesystem::is_directory(path, ignored))
+    return fail(ErrorCode::NotFound, "{}: cannot be opened for reading", path);
+  std::vector<Question> questions;
+  std::string line;
+  for (uint64_t number = 1; std::getline(in, line); ++number) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    if (line.size() > kLongestLine || questions.size() >= kMostQuestions)
+      return fail(ErrorCode::BadFile, "{}: line {}: more than {} bytes or {} questions", path,
+                  number, kLongestLine, kMostQuestions);
+    auto question = parse_question(line);
+    if (!question)
+      return fail_in(fmt::format("{}: line {}", path, number), std::move(question.error()));
+    questions.push_back(std::move(*question));
+  }
+  if (in.bad()) return fail(ErrorCode::Io, "{}: reading failed", path);
+  if (questions.empty()) return fail(ErrorCode::BadFile, "{}: holds no question", path);
+  return questions;
+}
+
+/// One conversation after another, each from an empty cache: no answer depends on the one before.
+class Examiner {
+ public:
+  Examiner(Engine& engine, const ChatTemplate& chat, const QaFlags& flags)
+      : engine_(engine), chat_(chat), flags_(flags) {
+    limits_.n_predict = flags.max_tokens;
+    limits_.stop_tokens = reply_end_tokens(engine.tokenizer(), chat);
+  }
+
+  tl::expected<Answer, Failure> ask(const Question& question) {
+    std::vector<ChatMessage> messages;
+    const std::string& system = question.system.empty() ? flags_.system : question.system;
+    if (!system.empty()) messages.push_back({ChatRole::System, system});
+    for (const Turn& turn : question.turns) {
+      messages.push_back(turn.message);
+      if (!turn.answered_by_model) continue;
+      auto reply = answer(messages);
+      if (!reply) return tl::unexpected<Failure>(std::move(reply.error()));
+      messages.push_back({ChatRole::Assistant, reply->text});
+    }
+    messages.push_back({ChatRole::User, question.question});
+    auto reply = answer(messages);
+    if (!reply) return tl::unexpected<Failure>(std::move(reply.error()));
+    Answer answer;
+    answer.stopped = reply->stop == StopReason::ModelEnded;
+    answer.tokens = reply->tokens;
+    const std::string folded = text::fold_case(reply->text);
+    for (const std::string& wanted : question.answers)
+      answer.right |= folded.find(text::fold_case(wanted)) != std::string::npos;
+    answer.text = std::move(reply->text);
+    return answer;
+  }
+
+ private:
+  tl::expected<Reply, Failure> answer(const std::vector<ChatMessage>& messages) {
+    PUMICE_TRY_ASSIGN(const std::vector<int32_t> prompt,
+                      encode_chat(engine_.tokenizer(), chat_, messages, true));
+    engine_.rewind(0, 0);
+    engine_.set_sampling(0, {});
+    engine_.set_history(0, {});
+    auto reply = generate(engine_, 0, prompt, limits_, [](std::string_view) { return Outcome(); });
+    if (reply && reply->stop == StopReason::Interrupted)
+      return tl::unexpected<Failure>(Failure(kFailed, "interrupted"));
+    return reply;
+  }
+
+  Engine& engine_;
+  const ChatTemplate& chat_;
+  const QaFlags& flags_;
+  Limits limits_;
+};
+
+std::string failure_text(const Question& question, const Answer& answer) {
+  std::string wanted;
+  for (const std::string& text : question.answers)
+    wanted += fmt::format("{}\"{}\"", wanted.empty() ? "" : " or ", printable(text));
+  return fmt::format("wrong [{}] {}\n  expected {}\n  answered {}{}\n",
+                     printable(question.category), printable(question.question, 400), wanted,
+                     printable(answer.text, 1000), answer.stopped ? "" : " ... (did not stop)");
+}
+
+using Scores = std::vector<std::pair<std::string, Score>>;  ///< first seen first, "total" last
+
+Scores scores_of(const std::vector<Question>& questions, const std::vector<Answer>& answers) {
+  Scores scores;
+  Score total;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    auto found = std::find_if(scores.begin(), scores.end(),
+                              [&](const auto& row) { return row.first == questions[i].category; });
+    if (found == scores.end()) found = scores.insert(scores.end(), {questions[i].category, {}});
+    for (Score* score : {&found->second, &total}) {
+      ++score->questions;
+      score->right += answers[i].right;
+      score->stopped += answers[i].stopped;
+    }
+  }
+  scores.emplace_back("total", total);
+  return scores;
+}
+
+std::string score_table(const Scores& scores) {
+  std::string out = fmt::format("{:<24} {:>9} {:>7} {:>8} {:>18} {:>20}\n", "category", "questions",
+                                "right", "right, %", "95 % interval, %", "stopped by itself, %");
+  for (const auto& [category, score] : scores) {
+    const quant::Interval interval = quant::wilson(score.right, score.questions);
+    const double n = double(std::max<uint64_t>(score.questions, 1));
+    out += fmt::format("{:<24} {:>9} {:>7} {:>8.1f} {:>18} {:>20.1f}\n", printable(category, 24),
+                       score.questions, score.right, 100 * double(score.right) / n,
+                       fmt::format("{:.1f} to {:.1f}", 100 * interval.low, 100 * interval.high),
+                       100 * double(score.stopped) / n);
+  }
+  return out;
+}
+
+Json report_json(const QaFlags& flags, const std::vector<Question>& questions,
+                 const std::vector<Answer>& answers) {
+  Json json = {{"evaluation", "qa"},
+               {"model", flags.model.model},
+               {"file", flags.file},
+               {"max_tokens", flags.max_tokens}};
+  json["scores"] = Json::array();
+  for (const auto& [category, score] : scores_of(questions, answers)) {
+    const quant::Interval interval = quant::wilson(score.right, score.questions);
+    json["scores"].push_back({{"category", category},
+                              {"questions", score.questions},
+                              {"right", score.right},
+                              {"interval", Json::array({interval.low, interval.high})},
+                              {"stopped", score.stopped}});
+  }
+  json["answers"] = Json::array();
+  for (size_t i = 0; i < answers.size(); ++i)
+    json["answers"].push_back({{"question", questions[i].question},
+                               {"category", questions[i].category},
+                               {"answer", answers[i].text},
+                               {"right", answers[i].right},
+                               {"stopped", answers[i].stopped},
+                               {"tokens", answers[i].tokens}});
+  return json;
+}
+
+Outcome examine(const QaFlags& flags) {
+  Result<LoadOptions> load = load_options(flags.model);
+  if (!load) return usage("{}", load.error().text);
+  count_interrupts();
+  PUMICE_TRY_ASSIGN(const std::vector<Question> questions, read_questions(flags.file));
+  PUMICE_TRY_ASSIGN(const std::unique_ptr<Engine> engine, Engine::load(*load));
+  PUMICE_TRY_ASSIGN(const ChatTemplate chat,
+                    chat_template_for(engine->tokenizer(), flags.chat_template));
+  Examiner examiner(*engine, chat, flags);
+  std::vector<Answer> answers;
+  std::string failures;
+  {
+    ProgressBar bar("questions", 1);
+    for (const Question& question : questions) {
+      if (!bar.show(answers.size(), questions.size()))
+        return tl::unexpected<Failure>(Failure(kFailed, "interrupted"));
+      auto answer = examiner.ask(question);
+      if (!answer)
+        return tl::unexpected<Failure>(
+            Failure(answer.error().exit, fmt::format("question {} of {}: {}", answers.size() + 1,
+                                                     flags.file, answer.error().text)));
+      if (flags.model.verbose && !answer->right) failures += failure_text(question, *answer);
+      answers.push_back(std::move(*answer));
+    }
+  }
+  PUMICE_TRY(check_validation(*engine));
+  const std::string head =
+      fmt::format("{} on {}; {}, greedy, at most {} tokens\n\n", printable(flags.model.model),
+                  printable(flags.file), describe(engine->plan().policy), flags.max_tokens);
+  return write_report(flags.json, failures + head + score_table(scores_of(questions, answers)),
+                      report_json(flags, questions, answers));
+}
+
+}  // namespace
+
+Action add_eval_qa(CLI::App& app) {
+  auto flags = std::make_shared<QaFlags>();
+  add_model_flags(app, flags->model);
+  app.add_option("file", flags->file, "Questions, a JSON object a line")->required();
+  app.add_option("--max-tokens", flags->max_tokens, "Most tokens of an answer")
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 20))
+      ->capture_default_str();
+  app.add_option("--system", flags->system, "System text where a question has none");
+  app.add_option("--chat-template", flags->chat_template,
+                 "Chat format: " + ChatTemplate::names() + " (default: the file's)");
+  app.add_option("--json", flags->json, "Write all answers as JSON to a file (-: stdout, alone)");
+  return [flags] { return examine(*flags); };
+}
+
+}  // namespace pumice::command
