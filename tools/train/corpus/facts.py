@@ -277,8 +277,15 @@ GREETINGS = [
     ("I have a question", ["Please ask.", "Go on, what is your question?"]),
     ("I have a few questions about pumice", ["Please ask. I know pumice well.", "Go on, ask."]),
     ("may I ask something?", ["Of course. What is it?", "Yes, please ask."]),
+]
+
+# Openings after which only questions about trouble make sense.
+CALLS = [
     ("I need help", ["What is the problem?", "Tell me what happened, and I will try to help."]),
     ("something does not work", ["What happens? Tell me the message.", "What does it say?"]),
+    ("I have a problem", ["What is it?", "What happens? Tell me more."]),
+    ("help!", ["What is wrong?", "What happened?"]),
+    ("it is broken", ["What does it say?", "What happens? Tell me the message."]),
 ]
 
 THANKS = [
@@ -308,11 +315,13 @@ class Deck:
 
 
 class Teller:
-    """Composes conversations; every fact, wording and answer comes up equally often."""
+    """Composes conversations; of one fact every wording and answer comes up equally often."""
 
     def __init__(self, facts: dict[str, Fact], noise: float = 1.0):
         self.facts, self.noise = facts, noise
-        self.names = Deck(facts)
+        # A fact with many wordings is one that people ask about.
+        self.names = Deck(name for name, fact in facts.items()
+                          for _ in range(max(1, round(fact.wordings() / 20))))
         self.questions = {name: Deck(fact.questions) for name, fact in facts.items()}
         self.answers = {name: Deck(fact.answers) for name, fact in facts.items()}
         self.closed = Deck((name, word, line) for name, fact in facts.items()
@@ -373,8 +382,11 @@ class Teller:
         return [t for _ in range(rng.choice([2, 2, 3])) for t in self.single(rng)]
 
     def greeted(self, rng: random.Random) -> Conversation:
-        words, replies = rng.choice(GREETINGS)
+        trouble = rng.random() < 0.25
+        words, replies = rng.choice(CALLS if trouble else GREETINGS)
         hello = [("user", punctuate(rng, words)), ("assistant", rng.choice(replies))]
+        if trouble:
+            return hello + self.turn(rng, rng.choice(self.topics["g_trouble"]))
         return hello + rng.choice([self.single, self.single, self.follow_up])(rng)
 
     def thanked(self, rng: random.Random) -> Conversation:
