@@ -128,7 +128,7 @@ def spelt(rng: random.Random, name: str) -> str:
 
 def article(name: str) -> str:
     """The article that a spoken name of a card needs."""
-    return "an" if name[0] in "AEIORH" and not name.startswith(("Radeon", "Iris")) else "a"
+    return "an" if name[0] in "AEIORH" and not name.startswith(("Radeon", "Ryzen")) else "a"
 
 
 def command(rng: random.Random) -> Conversation:
