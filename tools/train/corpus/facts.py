@@ -262,6 +262,9 @@ def dress(rng: random.Random, question: str, noise: float = 1.0) -> str:
 
 # --- Composition -----------------------------------------------------------------------------
 
+# First words of answers that read badly after "Yes." or "No.".
+NOT_AFTER_YES = {"Nothing", "Nobody", "Type", "Through", "Only", "Give", "Put", "Write"}
+
 SYSTEMS = ["You are a helpful assistant.", "You are the built-in model of pumice.",
            "You are a small helper. Answer briefly.", "You answer questions about pumice.",
            "Be short and friendly.", "You are pumice, a small assistant."]
@@ -353,6 +356,8 @@ class Teller:
         name, word, question = self.closed.deal(rng)
         talk = self.turn(rng, name, question, 0.5 * self.noise)
         answer = talk[1][1]
+        while answer.split()[0].strip(".,:") in NOT_AFTER_YES:
+            answer = self.answers[name].deal(rng)
         if not answer.startswith(word.rstrip(".")):
             answer = f"{word} {answer}"
         return [talk[0], ("assistant", answer)]
