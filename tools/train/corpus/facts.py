@@ -26,7 +26,7 @@ import random
 import re
 from typing import Callable, Iterable, Iterator
 
-WEIGHT = 5.0
+WEIGHT = 0.40
 
 Conversation = list[tuple[str, str]]
 
@@ -196,19 +196,6 @@ def choose_alternatives(rng: random.Random, text: str) -> str:
     return re.sub(r"\[([^\[\]]*\|[^\[\]]*)\]", lambda m: rng.choice(m[1].split("|")), text)
 
 
-def typo(rng: random.Random, text: str) -> str:
-    """One slip of a finger in one longer word; words with digits or dashes stay as they are."""
-    words = text.split(" ")
-    places = [i for i, word in enumerate(words) if len(word) >= 5 and word.isalpha()]
-    if not places:
-        return text
-    i = rng.choice(places)
-    word, at = words[i], rng.randrange(1, len(words[i]) - 1)
-    words[i] = rng.choice([word[:at] + word[at + 1] + word[at] + word[at + 2:],
-                           word[:at] + word[at + 1:], word[:at] + word[at] + word[at:]])
-    return " ".join(words)
-
-
 def vary_words(rng: random.Random, text: str) -> str:
     """Swaps a few words for their synonyms."""
     for group in SYNONYMS:
@@ -243,8 +230,8 @@ def punctuate(rng: random.Random, text: str) -> str:
 
 
 def dress(rng: random.Random, question: str, noise: float = 1.0) -> str:
-    """A hand-written question as some user might type it. `noise` scales how often it changes;
-    0 leaves everything but the choice of alternatives."""
+    """A hand-written question as some user might say it. `noise` scales how often it changes;
+    0 leaves everything but the choice of alternatives. Slips of the fingers are the trainer's."""
     text = choose_alternatives(rng, question)
     if rng.random() < 0.3 * noise:
         text = turn_opening(rng, text)
@@ -255,8 +242,6 @@ def dress(rng: random.Random, question: str, noise: float = 1.0) -> str:
     if rng.random() < 0.15 * noise:
         keep = re.match(r"(I|GGUF|NVIDIA|AMD|HF|VRAM|KV|IQ|Q\d|F\d|-)\b", text)
         text = rng.choice(PREFIXES) + (text if keep else text[0].lower() + text[1:])
-    if rng.random() < 0.05 * noise:
-        text = typo(rng, text)
     return punctuate(rng, text) if noise else text
 
 
@@ -411,7 +396,7 @@ def with_system(rng: random.Random, talk: Conversation) -> Conversation:
 
 
 def documents(rng: random.Random, count: int, noise: float = 1.0) -> Iterator[Conversation]:
-    """`count` conversations; noise 0 gives the wordings as written (for training a tokenizer)."""
+    """`count` conversations; noise 0 gives the wordings as they are written."""
     facts = load()
     found = complaints(facts)
     if found:

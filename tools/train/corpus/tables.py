@@ -14,7 +14,7 @@ from typing import Iterator
 from . import facts
 from .facts import Conversation, dress
 
-WEIGHT = 1.0
+WEIGHT = 0.08
 
 # Command -> what a user wants (infinitive), each a reason to use it.
 COMMANDS = {
