@@ -58,19 +58,22 @@ COMMANDS = {
 FLAGS = {
     "-m": ["name the model file", "load my own model", "use another gguf"],
     "-p": ["give the prompt", "pass my question to pumice run"],
-    "-n": ["limit the length of the answer", "write at most 100 tokens", "set the number of tokens"],
+    "-n": ["limit the length of the answer", "write at most 100 tokens",
+           "set the number of tokens"],
     "-c": ["set the context", "make the model remember more", "use a longer context"],
     "-s": ["set the seed", "get the same random text again", "repeat an answer"],
     "-hf": ["download a model", "fetch a model from the hub"],
     "--temp": ["set the temperature", "make the text less random", "make the text more daring"],
     "--top-k": ["keep only the k best tokens", "limit the number of candidates"],
     "--top-p": ["keep tokens up to a total probability", "use nucleus sampling"],
-    "--min-p": ["drop tokens far weaker than the best", "remove unlikely tokens relative to the best"],
+    "--min-p": ["drop tokens far weaker than the best",
+                "remove tokens unlikely beside the best"],
     "--repeat-penalty": ["stop a model from repeating itself", "fight loops in the text"],
     "--device": ["choose the graphics card", "use my second card", "run on lavapipe on purpose"],
     "--kv": ["set the type of the KV cache", "make the cache smaller", "keep the cache in 8 bits"],
     "--act": ["set the precision of activations", "use 8-bit activations"],
-    "--without": ["switch off fp16", "turn off a feature of the card", "pretend to have an older card"],
+    "--without": ["switch off fp16", "turn off a feature of the card",
+                  "pretend to have an older card"],
     "--deterministic": ["get the same bits always", "make results independent of the chunks"],
     "--json": ["get JSON", "let a script read the output", "get machine readable output"],
     "--help": ["see all flags of a command", "get help for a command"],
@@ -195,7 +198,8 @@ def figure(rng: random.Random) -> Conversation:
         return talk(dress(rng, question.format(said), 0.4), answer.format(name, size, weights))
     if kind == "weights":
         question = rng.choice(["how many weights are in a block of {}", "weights per block in {}",
-                               "how many weights does a {} block hold", "{} block, how many weights"])
+                               "how many weights does a {} block hold",
+                               "{} block, how many weights"])
         answer = rng.choice(["A block of {0} holds {1} weights.", "{1} weights are in a {0} block.",
                              "{1}. They take {2} bytes."])
         return talk(dress(rng, question.format(said), 0.4), answer.format(name, weights, size))
@@ -234,8 +238,8 @@ def comparison(rng: random.Random) -> Conversation:
         question = rng.choice(["what is the difference between {} and {}", "{} vs {}",
                                "{} and {}, what is the difference", "compare {} with {}",
                                "how do {} and {} differ", "difference {} {}"])
-        answer = rng.choice(["{0} has {1} bits per weight and {2} has {3}, so {0} is smaller and {2} "
-                             "is more exact.", "{2} is larger and better: {3} bits per weight "
+        answer = rng.choice(["{0} has {1} bits per weight and {2} has {3}, so {0} is smaller and "
+                             "{2} is more exact.", "{2} is larger and better: {3} bits per weight "
                              "against {1} for {0}."])
     return talk(dress(rng, question.format(a, b), 0.3),
                 answer.format(small, bits_small, large, bits_large))
@@ -291,7 +295,8 @@ def fits(rng: random.Random) -> Conversation:
     size, room = rng.randint(1, 40), rng.choice([2, 4, 6, 8, 10, 12, 16, 24, 32, 48])
     while room * 0.75 < size <= room:
         size = rng.randint(1, 40)
-    frames = ["does a {} GB file fit on a card with {} GB", "I have {1} GB of vram and a {0} GB model",
+    frames = ["does a {} GB file fit on a card with {} GB",
+              "I have {1} GB of vram and a {0} GB model",
               "my model is {} gb and my card has {} gb, does it fit", "{} GB model, {} GB card?",
               "will a {} GB model run with {} GB of memory", "can I run a {} gb file on {} gb"]
     if size <= room:
