@@ -57,7 +57,8 @@ def _doubles(word: str) -> bool:
         return False
     groups = sum(1 for i, c in enumerate(word) if c in vowels and (i == 0 or word[i - 1] not in vowels))
     return groups == 1 or word in {"begin", "forget", "admit", "prefer", "regret", "control",
-                                   "permit", "refer", "occur", "forbid", "equip", "commit"}
+                                   "permit", "refer", "occur", "forbid", "equip", "commit",
+                                   "travel", "quarrel", "marvel", "label", "cancel"}
 
 
 def past(verb: str) -> str:
