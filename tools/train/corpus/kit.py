@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 Turn = tuple[str, str]
 Conversation = list[Turn]
 
-# Misspellings spoil the statistics a tokenizer learns from: the tokenizer is trained with this
-# off, the model with it on.
-TYPOS = True
+# The trainer adds typing noise of its own after the tokenizer is made (misspellings spoil the
+# statistics a tokenizer learns from), so this is for use without it.
+TYPOS = False
 
 SYSTEM_LINES = (
     "You are a helpful assistant.",
