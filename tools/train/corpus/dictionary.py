@@ -54,7 +54,7 @@ coal chalk straw ink paint pumice rain snow wind thunder lightning fog frost ice
 happiness sadness anger fear love hate hope courage pride shame pity pain hunger thirst trust doubt envy
 curiosity patience kindness worry peace friendship luck help danger safety success failure freedom power
 strength weakness health illness beauty wisdom knowledge work music noise silence weight money advice news
-truth data hair blood skin fur grass moss ivy wheat corn clover string cloth glue soap paper furniture
+truth data hair blood skin fur grass moss ivy wheat effort permission corn clover string cloth glue soap paper furniture
 springtime noon midnight dawn dusk breakfast lunch dinner supper surprise bark software skill speed
 war paint salad cabbage lettuce time""".split())
 PAIRS = {"scissors", "pliers", "trousers", "stairs", "scales", "cards", "dice"}
@@ -130,6 +130,7 @@ for _entry in ENTRIES:
 NOUNS = [entry for entry in ENTRIES if entry.part == "noun"]
 VERBS = [entry for entry in ENTRIES if entry.part == "verb"]
 ADJECTIVE_ENTRIES = [entry for entry in ENTRIES if entry.part == "adjective"]
+IRREGULAR = {entry.word: entry.irregular for entry in VERBS if entry.irregular}
 WITH_SAME = [entry for entry in ENTRIES if entry.same]
 WITH_OPPOSITE = [entry for entry in ENTRIES if entry.opposite]
 OBJECT_KINDS = ("tool", "kitchen thing", "toy", "thing", "container", "clothing", "furniture")
@@ -186,9 +187,8 @@ def _forms(entry: Entry, word: str) -> dict[str, str]:
     """The slots that depend on the word alone."""
     if entry.part == "verb":
         own = entry.irregular if word == entry.word else ""
-        irregular = {e.word: e.irregular for e in VERBS if e.irregular}
         return {"v": word, "vs": language.third(word), "ving": language.gerund(word),
-                "vd": own or irregular.get(word) or language.past(word)}
+                "vd": own or IRREGULAR.get(word) or language.past(word)}
     mass = word in MASS or word in PAIRS
     with_article = word if mass else article(word)
     if entry.part != "noun":
@@ -277,7 +277,7 @@ The word {w}, what is it?|Could you tell me the meaning of "{w}"?|Somebody said 
 What does it mean if somebody says {w}?|I read the word "{w}" today. What does it mean?|whats {w}|define {w}""".replace(
     "\n", "|").split("|")
 ASK_NOUN = """What is {aw}?|What's {aw}?|Can you tell me what {aw} is?|Do you know what {aw} is?|Tell me what {aw} is.
-What exactly is {aw}?|What kind of thing is {aw}?|Explain to me what {aw} is.|What would you call {aw}?
+What exactly is {aw}?|What kind of thing is {aw}?|Explain to me what {aw} is.
 What do you know about {ws}?|Tell me about {ws}.|Tell me something about {ws}.|Say something about {ws}.
 Describe {aw}.|How would you describe {aw}?""".replace("\n", "|").split("|")
 ASK_VERB = """What does it mean to {w}?|What does "to {w}" mean?|What do you do when you {w}?|What is it to {w}?

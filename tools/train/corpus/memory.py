@@ -15,6 +15,7 @@ from .kit import Conversation
 from .language import article, listed, plural
 
 WEIGHT = 0.12
+NOISE = 0.4  # replies copy the user's words: noise in them would teach to change them
 
 
 # ---- exchanges between -----------------------------------------------------------------------
@@ -63,7 +64,7 @@ def _fill_pool() -> None:
             maker = importlib.import_module(f"{__package__}.{module}").documents
         except ImportError:
             continue
-        for conversation in maker(rng, 1200 if module == "facts" else 400):
+        for conversation in maker(rng, 2500 if module == "facts" else 400):
             turns = [turn for turn in conversation if turn[0] != "system"][:2]
             if (len(turns) == 2 and len(turns[0][1]) + len(turns[1][1]) < 260
                     and "my name" not in turns[0][1].lower()):

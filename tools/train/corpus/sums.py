@@ -18,6 +18,9 @@ WEIGHT = 0.12
 def held_out(a: int, op: str, b: int) -> bool:
     """Whether a op b ("+" or "-") is kept for the test; the same for b op a."""
     low, high = min(a, b), max(a, b)
+    # These stand as single steps in the work of other pairs: 7 + 5 and 14 - 6.
+    if high < 10 or (op == "-" and high < 20 and low < 10):
+        return False
     mixed = (low * 2654435761 + high * 40503 + ord(op) * 97 + 12345) & 0xFFFFFFFF
     mixed ^= mixed >> 15
     mixed = (mixed * 2246822519) & 0xFFFFFFFF
