@@ -396,6 +396,24 @@ def _both_names(rng: random.Random) -> Conversation:
     return turns
 
 
+def _who_is(rng: random.Random) -> Conversation:
+    """The name is given back and its bearer asked for; a name never heard is not known."""
+    told = tell(rng, rng.choice(("relative", "pet", "relative", "name")))
+    role = {"relative": told.slots["r"], "pet": told.slots["p"]}.get(told.key, "")
+    turns: Conversation = [("user", told.line(rng, "tell")), ("assistant", acknowledge(rng, told))]
+    if rng.random() < 0.5:
+        turns += between(rng)
+    if rng.random() < 0.25:
+        other = names.given(rng, 0.8)
+        return turns + [("user", f"Who is {other}?"),
+                        ("assistant", rng.choice((f"I do not know who {other} is. You have not told me.",
+                                                  f"I do not know. You have not told me about {other}.")))]
+    v = told.value
+    ask = rng.choice((f"Who is {v}?", f"Do you know who {v} is?", f"Who was {v}?", f"And who is {v}?"))
+    reply = f"{v} is your {role}." if role else rng.choice((f"You are {v}.", f"That is you: you are {v}."))
+    return turns + [("user", ask), ("assistant", reply)]
+
+
 def _changed(rng: random.Random) -> Conversation:
     """A correction: the last word counts."""
     key = rng.choice(["name", "name", "name", "colour", "town", "age", "number", "word", "code", "food"])
@@ -812,8 +830,8 @@ def _greet_them(rng: random.Random) -> Conversation:
 
 def documents(rng: random.Random, count: int) -> Iterator[Conversation]:
     """`count` conversations in which something is copied."""
-    table = [(0.25, _remember_name), (0.11, _remember_fact), (0.1, _remember_several), (0.05, _both_names),
-             (0.03, _changed), (0.04, _not_told), (0.02, _in_system), (0.03, _what_said), (0.06, _repeat),
+    table = [(0.24, _remember_name), (0.11, _remember_fact), (0.1, _remember_several), (0.05, _both_names),
+             (0.03, _changed), (0.03, _who_is), (0.04, _not_told), (0.02, _in_system), (0.03, _what_said), (0.06, _repeat),
              (0.02, _times), (0.03, _spell), (0.04, _lists), (0.03, _list_once), (0.03, _swap), (0.02, _choose),
              (0.07, _people_and_things), (0.04, _events), (0.03, _counting), (0.02, _sorting), (0.01, _alphabet),
              (0.03, _greet_them)]

@@ -22,8 +22,9 @@ _FOLDER = pathlib.Path(__file__).with_name("story_plots")
 
 @dataclasses.dataclass
 class Plot:
-    """A plot: what may stand for its object, whom it needs, its short form, its sentences."""
+    """A plot: its themes, what may stand for its object, whom it needs, its short form, its sentences."""
     name: str
+    themes: list[str] = dataclasses.field(default_factory=list)
     objects: list[str] = dataclasses.field(default_factory=list)
     helpers: list[str] = dataclasses.field(default_factory=list)
     short: str = ""
@@ -43,6 +44,8 @@ def _load_plots() -> list[Plot]:
             plots.append(Plot(_section(line)))
         elif line.startswith("o: "):
             plots[-1].objects = line[3:].split(", ")
+        elif line.startswith("t: "):
+            plots[-1].themes = line[3:].split(", ")
         elif line.startswith("f: "):
             plots[-1].helpers = line[3:].split(", ")
         elif line.startswith("s: "):
@@ -225,6 +228,34 @@ def _plain(rng: random.Random) -> Conversation:
     return _told(rng, make(rng))
 
 
+def _themed(rng: random.Random) -> Conversation:
+    """The wish names what the story is about, not who."""
+    story = make(rng)
+    theme = rng.choice(story.plot.themes)
+    ask = rng.choice(("Tell me a story about {t}.", "A story about {t}, please.", "Write a story about {t}.", "Do you know a story about {t}?", "Can you tell me a story about {t}?",
+                      "I want a story about {t}.", "story about {t}", "Tell me a tale about {t}.", "Write a short story about {t}.", "Make up a story about {t}."))
+    lead = rng.choice(("", "", f"This is a story about {theme}. ", f"Here is a story about {theme}. "))
+    return [("user", kit.rough(rng, ask.format(t=theme))), ("assistant", lead + story.tell())]
+
+
+def _about_me(rng: random.Random) -> Conversation:
+    """The user is the hero."""
+    story = make(rng)
+    name, he = names.person(rng, 0.5)
+    if name == story.helper_name:
+        return _plain(rng)
+    what = rng.choice({"she": ("girl", "woman", "child", "princess"), "he": ("boy", "man", "child", "prince")}[he])
+    story = dataclasses.replace(story, kind=what, name=name, he=he)
+    ask = rng.choice(("My name is {n}. Tell me a story about me.", "I am {n}. Can you tell a story about me?", "Tell me a story in which I am the hero. My name is {n}.",
+                      "Write a story about me, {n}.", "I'm {n}, and I want to be in a story.", "Tell me a story about {n}.", "Tell a story with {n} as the hero.", "{n} wants a story."))
+    if rng.random() < 0.3:
+        turns: Conversation = [("user", f"My name is {name}."), ("assistant", f"Hello, {name}! How can I help?"),
+                               ("user", rng.choice(("Tell me a story about me.", "Write a story with me as the hero.", "Put me into a story.")))]
+    else:
+        turns = [("user", ask.format(n=name))]
+    return turns + [("assistant", story.tell())]
+
+
 def question(rng: random.Random, story: Story) -> Conversation:
     """A question about the story just told."""
     h, f = story.kind, story.helper
@@ -329,6 +360,9 @@ def _another(rng: random.Random) -> Conversation:
     """A whole story, then a short second one."""
     turns = _told(rng, make(rng))
     story = make(rng)
+    if rng.random() < 0.4 and len(story.tell().split()) + len(turns[1][1].split()) < 330:
+        ask = rng.choice(("Another one.", "Another one, please.", "One more story.", "And one about {a h}.", "Now a story about {a h} called {H}.", "Again, another story."))
+        return turns + [("user", kit.rough(rng, story.fill(ask), 0.2)), ("assistant", story.tell())]
     ask = rng.choice(("Another one, but shorter.", "A short one about {a h} now.", "One more short story.", "Now a short story about {H} the {h}.", "And a little one about {a h}?"))
     return turns + [("user", kit.rough(rng, story.fill(ask), 0.2)), ("assistant", story.brief(rng))]
 
@@ -368,7 +402,7 @@ def _first_line(rng: random.Random) -> Conversation:
 
 def documents(rng: random.Random, count: int) -> Iterator[Conversation]:
     """`count` conversations with stories."""
-    table = [(0.37, _plain), (0.2, _asked_about), (0.05, _shorter), (0.05, _goes_on), (0.04, _other_end), (0.05, _changed), (0.08, _brief),
+    table = [(0.3, _plain), (0.04, _themed), (0.04, _about_me), (0.19, _asked_about), (0.05, _shorter), (0.05, _goes_on), (0.04, _other_end), (0.05, _changed), (0.08, _brief),
              (0.03, _another), (0.05, _asks_back), (0.04, _reads), (0.04, _first_line)]
     yield from kit.stream(rng, count, table, 0.1)
 

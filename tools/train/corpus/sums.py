@@ -114,7 +114,9 @@ What is left of {a} after taking {b}?|Evaluate {a} - {b}.|{a} - {b}?|What is {a}
 How much more than {b} is {a}?|How far is it from {b} to {a}?|Count {b} back from {a}. Where do you end?
 Start at {a} and go down by {b}.|Take {a} and remove {b}.|How many more is {a} than {b}?|Help me with {a} - {b}.
 I want to take {b} from {a}. What is the result?|What is the result of {a} - {b}?|What must I add to {b} to get {a}?
-What comes out if you subtract {b} from {a}?|{a} minus {b} makes what?|From {a} take {b}.|From {a} subtract {b}."""
+What comes out if you subtract {b} from {a}?|{a} minus {b} makes what?|From {a} take {b}.|From {a} subtract {b}.
+What is the difference between {b} and {a}?|Difference between {b} and {a}?|How much is missing from {b} to {a}?
+{b} plus what is {a}?|How many must be added to {b} to reach {a}?|What is {b} away from {a}?|{b} + ? = {a}"""
 
 # n, m: people; t: a thing in the plural; p: a place. The pronoun of n is {he}, {his}, {him}.
 STORY_ADD = """{n} has {a} {t}. {m} gives {him} {b} more. How many {t} does {n} have now?
@@ -292,6 +294,22 @@ def _check_answer(rng: random.Random) -> Conversation:
     return [("user", rng.choice(asks)), ("assistant", f"{worked(a, op, b)} {verdict}")]
 
 
+def _three(rng: random.Random) -> Conversation:
+    """Three numbers, two steps."""
+    while True:
+        first, second = rng.choice("+-"), rng.choice("++-")
+        a, b = pair(rng, first)
+        middle = value(a, first, b)
+        c = rng.randint(1, 9) if rng.random() < 0.7 else rng.randint(10, 50)
+        if 0 <= middle <= 99 and value(middle, second, c) >= 0 and not held_out(middle, second, c):
+            break
+    text = f"{a} {first} {b} {second} {c}"
+    asks = (f"What is {text}?", text, f"How much is {text}?", f"Calculate {text}.", f"{text} = ?", f"Work out {text}.")
+    result = value(middle, second, c)
+    return [("user", rng.choice(asks)),
+            ("assistant", f"{worked(a, first, b)} {worked(middle, second, c)} The answer is {result}.")]
+
+
 def _compare(rng: random.Random) -> Conversation:
     a = rng.randint(0, 99)
     b = rng.randint(0, 99) if rng.random() < 0.7 else max(0, a + rng.randint(-9, 9))
@@ -313,8 +331,8 @@ def _compare(rng: random.Random) -> Conversation:
 
 def documents(rng: random.Random, count: int) -> Iterator[Conversation]:
     """`count` conversations about sums."""
-    table = [(0.46, _plain), (0.17, _word_problem), (0.15, _series), (0.11, _chain),
-             (0.06, _check_answer), (0.05, _compare)]
+    table = [(0.43, _plain), (0.17, _word_problem), (0.15, _series), (0.11, _chain),
+             (0.06, _check_answer), (0.05, _compare), (0.03, _three)]
     yield from kit.stream(rng, count, table)
 
 
