@@ -1,0 +1,271 @@
+"""Trains the model; run the same command again to go on where it stopped.
+
+The state (weights, both optimizers, position in the data, counters) is saved every few minutes, at the
+end, at the time limit and on SIGINT or SIGTERM. Time is the processor time of the process per thread, so
+a run that is stopped for an hour (SIGSTOP) loses nothing of its limit. A step never sees the clock: with
+the same seed, data, threads and machine, a resumed run gives the same weights as an unbroken one.
+"""
+
+import argparse
+import json
+import math
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import common
+
+FLAT = 0.4              # share of the training at the full rate; then it falls in a line to 0
+WARM_STEPS = 50
+CLIP = 1.0              # norm of all gradients together, of the mean loss
+HELD_PER_KIND = 40      # documents that the held-out loss is measured on
+
+
+def options():
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("--work", default="build/train", help="folder with the corpus; the state goes there")
+    p.add_argument("--tokens", type=float, default=100, help="millions of tokens to train on")
+    p.add_argument("--minutes", type=float, default=140, help="processor minutes until it saves and ends")
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--rows", type=int, default=16, help="rows of a batch")
+    p.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    p.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    p.add_argument("--core", choices=("auto", "torch", "own"), default="auto",
+                   help="what computes gradients: torch, or the C++ core beside this file")
+    for name, default in (("width", 256), ("layers", 8), ("heads", 4), ("kv-heads", 2), ("ff", 768),
+                          ("context", 512)):
+        p.add_argument("--" + name, type=int, default=default)
+    p.add_argument("--muon", type=float, default=0.02, help="rate of the matrices")
+    p.add_argument("--adam", type=float, default=3e-3, help="rate of the embedding and the norms")
+    p.add_argument("--save-minutes", type=float, default=4)
+    p.add_argument("--held-steps", type=int, default=1000, help="steps between held-out measurements")
+    p.add_argument("--log-steps", type=int, default=20)
+    p.add_argument("--max-steps", type=int, default=0, help="stop after so many steps (for tests)")
+    return p.parse_args()
+
+
+class Clock:
+    """Processor seconds of this process per thread: stands still while the process is stopped."""
+
+    def __init__(self, threads):
+        self.threads = threads
+        self.began = time.process_time()
+
+    def seconds(self):
+        return (time.process_time() - self.began) / self.threads
+
+
+class Stop:
+    """Set by SIGINT and SIGTERM; the loop looks at it after each step."""
+
+    def __init__(self):
+        self.wanted = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._set)
+
+    def _set(self, number, _frame):
+        if self.wanted:  # the second time: at once, without saving
+            sys.exit(128 + number)
+        self.wanted = signal.Signals(number).name
+
+
+def rate_factor(done, total, step):
+    """Of both rates, when `done` of `total` tokens have been seen."""
+    fall = max(0.0, 1 - max(0.0, done / total - FLAT) / (1 - FLAT))
+    return fall * min(1.0, (step + 1) / WARM_STEPS)
+
+
+class Training:
+    """All that a checkpoint holds, and one step of it."""
+
+    def __init__(self, o, torch):
+        import batches
+        import model
+        import optimizer
+        import gradients
+        import tokenizer
+        self.o, self.torch = o, torch
+        path = Path(o.work) / "tokenizer.json"
+        if not path.exists():
+            raise common.Failure(f"{path} is missing; make tokenizer and corpus first (generate.py)")
+        self.tokenizer_hash = common.sha256(path)
+        self.shape = model.Shape(tokenizer.Tokenizer.load(path).size, o.width, o.layers, o.heads,
+                                 o.kv_heads, o.ff, o.context)
+        if problem := self.shape.problem():
+            raise common.Failure(problem)
+        self.about = json.loads((Path(o.work) / "corpus.json").read_text())
+        corpus = batches.Corpus(o.work, "train")
+        self.held = batches.Corpus(o.work, "held")
+        if len(corpus) == 0:
+            raise common.Failure(f"{o.work}/train.tokens has no documents; make the corpus anew")
+        self.reader = batches.Reader(corpus, o.rows, o.context, o.seed)
+        self.backend = gradients.choose(self.shape, o, torch)
+        self.weights = {n: w.to(self.backend.device) for n, w in
+                        model.initial(self.shape, o.seed).items()}
+        self.optimizer = optimizer.Optimizer(self.weights, o.muon, o.adam)
+        self.done = self.active = 0.0  # tokens; seconds of all runs
+        self.runs = 0
+        self.path = Path(o.work) / "checkpoint.pt"
+
+    def step(self):
+        """One batch; returns (mean loss of the wanted tokens, tokens, norm of the gradients)."""
+        batch = self.reader.batch()
+        loss, gradients = self.backend.gradients(self.weights, batch)
+        count = max(1, batch.wanted)
+        norm = math.sqrt(sum(float(g.double().pow(2).sum()) for g in gradients.values())) / count
+        if not math.isfinite(norm) or not math.isfinite(loss):
+            raise common.Failure(f"step {self.optimizer.steps}: loss {loss}, gradient norm {norm}; a "
+                                 f"lower rate (--muon, --adam) may help; the last state is kept")
+        scale = min(1.0, CLIP / (norm + 1e-6)) / count
+        for g in gradients.values():
+            g.mul_(scale)
+        factor = rate_factor(self.done, self.o.tokens * 1e6, self.optimizer.steps)
+        self.optimizer.step(gradients, factor)
+        self.done += batch.used
+        return loss / count, batch.used, norm
+
+    def held_loss(self):
+        """{kind: mean loss of the wanted tokens} on documents never trained."""
+        import batches
+        found = {}
+        for number, kind in enumerate(self.about["kinds"]):
+            chosen = [d for d in range(len(self.held)) if self.held.kinds[d] == number]
+            loss = wanted = 0
+            left = chosen[:HELD_PER_KIND]
+            while left:
+                batch, left = batches.packed(self.held, left, min(self.o.rows, 8), self.o.context)
+                loss += self.backend.loss(self.weights, batch)
+                wanted += batch.wanted
+            if wanted:
+                found[kind] = round(loss / wanted, 4)
+        return found
+
+    def save(self):
+        state = {"shape": self.shape.as_dict(), "tokenizer": self.tokenizer_hash,
+                 "corpus": self.about["fingerprint"], "seed": self.o.seed, "weights": self.weights,
+                 "optimizer": self.optimizer.state_dict(), "reader": self.reader.state(),
+                 "random": {"torch": self.torch.get_rng_state(), "python": random.getstate()},
+                 "done": self.done, "active": self.active, "runs": self.runs}
+        common.replace(self.path, lambda path: self.torch.save(state, path))
+
+    def load(self):
+        """Takes up the saved state; false if there is none."""
+        if not self.path.exists():
+            return False
+        try:
+            state = self.torch.load(self.path, map_location=self.backend.device)
+        except Exception as error:  # torch raises whatever its unpickler met
+            raise common.Failure(f"{self.path} cannot be read ({error}); remove it to start anew")
+        for what, mine in (("shape", self.shape.as_dict()), ("tokenizer", self.tokenizer_hash),
+                           ("seed", self.o.seed)):
+            if state[what] != mine:
+                raise common.Failure(f"{self.path} is of another {what} ({state[what]}, now {mine}); "
+                                     f"remove it to start anew")
+        for name, w in self.weights.items():
+            w.copy_(state["weights"][name])
+        self.optimizer.load(state["optimizer"])
+        self.torch.set_rng_state(state["random"]["torch"].cpu())
+        random.setstate(state["random"]["python"])
+        if state["corpus"] == self.about["fingerprint"]:
+            self.reader.restore(state["reader"])
+        else:
+            print("the corpus has changed since: its documents are read from the start", flush=True)
+            self.reader.epoch = state["reader"]["epoch"] + 1  # another order than before
+        self.done, self.active, self.runs = state["done"], state["active"], state["runs"]
+        return True
+
+
+class Log:
+    """DIR/log.jsonl and a line on standard output."""
+
+    def __init__(self, path):
+        self.file = open(path, "a", encoding="utf-8")
+
+    def write(self, **row):
+        self.file.write(json.dumps(row) + "\n")
+        self.file.flush()
+
+
+def duration(seconds):
+    return f"{int(seconds) // 3600}:{int(seconds) % 3600 // 60:02}:{int(seconds) % 60:02}"
+
+
+def loop(t, o, log, clock, stop):
+    """Steps until the tokens, the time or a signal end it; returns why."""
+    total, before = o.tokens * 1e6, t.active
+    saved = 0.0
+    losses, tokens, since, wall = [], 0, clock.seconds(), time.monotonic()
+    while t.done < total:
+        loss, used, norm = t.step()
+        losses.append(loss)
+        tokens += used
+        now = clock.seconds()
+        t.active = before + now
+        step = t.optimizer.steps
+        if step % o.log_steps == 0 or t.done >= total:
+            speed, real = tokens / max(1e-9, now - since), tokens / (time.monotonic() - wall)
+            mean = sum(losses) / len(losses)
+            log.write(step=step, tokens=int(t.done), loss=round(mean, 4), norm=round(norm, 4),
+                      rate=round(rate_factor(t.done, total, step), 4), speed=round(speed),
+                      speed_wall=round(real), active=round(t.active, 1), epoch=t.reader.epoch)
+            print(f"step {step:6} {t.done / 1e6:7.2f} of {o.tokens:g} M tokens  loss {mean:.4f}  "
+                  f"{speed:.0f} tokens/s ({real:.0f} by the clock)  "
+                  f"left {duration((total - t.done) / real)}", flush=True)
+            losses, tokens, since, wall = [], 0, clock.seconds(), time.monotonic()
+        if step % o.held_steps == 0:
+            held = t.held_loss()
+            log.write(step=step, tokens=int(t.done), held=held)
+            print("held out: " + "  ".join(f"{k} {v:.3f}" for k, v in held.items()), flush=True)
+        if stop.wanted:
+            return stop.wanted
+        if now > o.minutes * 60:
+            return "time"
+        if o.max_steps and step >= o.max_steps:
+            return "steps"
+        if now - saved > o.save_minutes * 60:
+            t.save()
+            saved = now
+    return "done"
+
+
+def main():
+    o = options()
+    import torch
+    torch.set_num_threads(o.threads)
+    torch.set_flush_denormal(True)
+    t = Training(o, torch)
+    resumed = t.load()
+    t.runs += 1
+    clock, stop = Clock(o.threads), Stop()
+    count = sum(w.numel() for w in t.weights.values())
+    print(f"{count / 1e6:.2f} M weights, {t.backend.name}, {o.threads} threads, "
+          f"{t.reader.corpus.starts[-1] / 1e6:.1f} M tokens in {len(t.reader.corpus)} documents; "
+          + (f"going on at step {t.optimizer.steps}, {t.done / 1e6:.2f} M tokens, run {t.runs}"
+             if resumed else "starting anew"), flush=True)
+    log = Log(Path(o.work) / "log.jsonl")
+    log.write(run=t.runs, at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), weights=count,
+              backend=t.backend.name, shape=t.shape.as_dict(), corpus=t.about["fingerprint"],
+              options=vars(o))
+    why = loop(t, o, log, clock, stop)
+    t.save()
+    log.write(ended=why, step=t.optimizer.steps, tokens=int(t.done), active=round(t.active, 1))
+    if why != "done":
+        print(f"saved after {t.done / 1e6:.2f} of {o.tokens:g} M tokens ({why}); "
+              f"run the same command again to go on", flush=True)
+        return 0
+    held = t.held_loss()
+    log.write(final=True, tokens=int(t.done), held=held)
+    common.replace(Path(o.work) / "trained.json", lambda path: path.write_text(json.dumps(
+        {"tokens": int(t.done), "steps": t.optimizer.steps, "seconds": round(t.active),
+         "runs": t.runs, "weights": count, "held": held, "backend": t.backend.name,
+         "corpus": t.about["counts"], "fingerprint": t.about["fingerprint"]}, indent=1)))
+    print(f"trained: {t.done / 1e6:.1f} M tokens in {t.optimizer.steps} steps, "
+          f"{duration(t.active)} of both cores; held out {held}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    common.run("train.py", main)
