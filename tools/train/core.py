@@ -22,6 +22,16 @@ class _Shape(ctypes.Structure):
                [("norm_eps", ctypes.c_float)]
 
 
+class _Rates(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_float) for name in
+                ("scale", "muon", "adam", "momentum", "decay", "beta1", "beta2", "eps",
+                 "correction1", "correction2")]
+
+
+class _Arrays(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_void_p) for name in ("weights", "gradients", "first", "second")]
+
+
 def processor_lacks():
     """Names of instruction sets that this processor lacks."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
@@ -76,11 +86,7 @@ class OwnBackend:
         values = [getattr(shape, name) for name, _ in _Shape._fields_]
         self.core = lib.core_open(ctypes.byref(_Shape(*values)), lanes, cos.data_ptr(), sin.data_ptr())
         self.sizes = shape.tensors()
-        count = sum(_count(size) for size in self.sizes.values())
-        self.flat = torch.zeros(count)
-        self.flat_gradients = torch.zeros(count)
-        self.views = _views(self.flat, self.sizes)
-        self.gradient_views = _views(self.flat_gradients, self.sizes)
+        self.views, self.gradient_views = self.like_weights(), self.like_weights()
 
     def __del__(self):
         if getattr(self, "core", None):
@@ -92,9 +98,21 @@ class OwnBackend:
                 view.copy_(weights[name])
         parts = [self.torch.from_numpy(getattr(batch, name)).to(self.torch.int32).contiguous()
                  for name in ("tokens", "targets", "positions")]
-        return self.lib.core_run(self.core, self.flat.data_ptr(), *(p.data_ptr() for p in parts),
+        squares = ctypes.c_double()
+        loss = self.lib.core_run(self.core, _start(self.views), *(p.data_ptr() for p in parts),
                                  parts[0].shape[0],
-                                 self.flat_gradients.data_ptr() if gradients else None)
+                                 _start(self.gradient_views) if gradients else None,
+                                 ctypes.byref(squares))
+        return loss, squares.value ** 0.5
+
+    def like_weights(self):
+        """Zeros under the weights' names, in one array laid out as the core wants it."""
+        flat = self.torch.zeros(sum(_count(size) for size in self.sizes.values()))
+        views, at = {}, 0
+        for name, size in self.sizes.items():
+            views[name] = flat[at:at + _count(size)].view(size)
+            at += _count(size)
+        return views
 
     def adopt(self, weights):
         """The same weights, living where the core reads them."""
@@ -103,10 +121,19 @@ class OwnBackend:
         return dict(self.views)
 
     def gradients(self, weights, batch):
-        return self._run(weights, batch, True), self.gradient_views
+        loss, norm = self._run(weights, batch, True)
+        return loss, self.gradient_views, norm
 
     def loss(self, weights, batch):
-        return self._run(weights, batch, False)
+        return self._run(weights, batch, False)[0]
+
+    def step(self, o, scale, factor):
+        """One step of an Optimizer whose weights and state are of this backend's making."""
+        rates = _Rates(scale, o.rates[0] * factor, o.rates[1] * factor, o.momentum, o.decay,
+                       *o.betas, o.eps, *(1 - beta ** o.steps for beta in o.betas))
+        arrays = _Arrays(_start(o.weights), _start(self.gradient_views), _start(o.first),
+                         _start(o.second))
+        self.lib.core_step(self.core, ctypes.byref(arrays), ctypes.byref(rates))
 
 
 def _count(size):
@@ -116,12 +143,9 @@ def _count(size):
     return count
 
 
-def _views(flat, sizes):
-    views, at = {}, 0
-    for name, size in sizes.items():
-        views[name] = flat[at:at + _count(size)].view(size)
-        at += _count(size)
-    return views
+def _start(views):
+    """Where the array begins that like_weights() cut into views."""
+    return next(iter(views.values())).data_ptr()
 
 
 def open(shape, lanes, torch):
@@ -143,7 +167,10 @@ def open(shape, lanes, torch):
     lib.core_close.argtypes = [pointer]
     lib.core_close.restype = None
     lib.core_run.restype = ctypes.c_double
-    lib.core_run.argtypes = [pointer, pointer, pointer, pointer, pointer, integer, pointer]
+    lib.core_run.argtypes = [pointer, pointer, pointer, pointer, pointer, integer, pointer,
+                             pointer]
+    lib.core_step.restype = None
+    lib.core_step.argtypes = [pointer, pointer, pointer]
     backend = OwnBackend(shape, lanes, torch, lib)
     if not backend.core:
         return None, "the system gave no memory or no permission for AMX tiles"

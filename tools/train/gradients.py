@@ -1,7 +1,8 @@
 """Who computes the gradients: torch on the CPU or a GPU, or the C++ core (core.cpp).
 
-A backend has `device`, `name`, gradients(weights, batch) -> (sum of losses, {name: gradient of it})
-and loss(weights, batch).
+A backend has `device`, `name`, adopt(weights) -> the same weights where it wants them,
+gradients(weights, batch) -> (sum of losses, {name: gradient of it}, norm of all gradients together),
+loss(weights, batch), and perhaps step() (optimizer.py).
 """
 
 import sys
@@ -18,6 +19,9 @@ class TorchBackend:
         self.model = model.Llama(shape, device, precision or torch.bfloat16)
         self.name = f"torch {torch.__version__} on {device}"
 
+    def adopt(self, weights):
+        return {n: w.to(self.device) for n, w in weights.items()}
+
     def _tensors(self, batch):
         import batches
         parts = [self.torch.from_numpy(getattr(batch, name)).to(self.device)
@@ -28,7 +32,9 @@ class TorchBackend:
         leaves = {n: w.detach().requires_grad_() for n, w in weights.items()}
         loss = self.model.loss(leaves, self._tensors(batch))
         loss.backward()
-        return float(loss), {n: w.grad for n, w in leaves.items()}
+        gradients = {n: w.grad for n, w in leaves.items()}
+        norms = self.torch.stack([g.norm() for g in gradients.values()])
+        return float(loss), gradients, float(norms.norm())
 
     def loss(self, weights, batch):
         with self.torch.no_grad():

@@ -103,9 +103,8 @@ class Training:
             raise common.Failure(f"{o.work}/train.tokens has no documents; make the corpus anew")
         self.reader = batches.Reader(corpus, o.rows, o.context, o.seed)
         self.backend = gradients.choose(self.shape, o, torch)
-        self.weights = {n: w.to(self.backend.device) for n, w in
-                        model.initial(self.shape, o.seed).items()}
-        self.optimizer = optimizer.Optimizer(self.weights, o.muon, o.adam)
+        self.weights = self.backend.adopt(model.initial(self.shape, o.seed))
+        self.optimizer = optimizer.Optimizer(self.weights, self.backend, o.muon, o.adam)
         self.done = self.active = 0.0  # tokens; seconds of all runs
         self.runs = 0
         self.path = Path(o.work) / "checkpoint.pt"
@@ -113,17 +112,15 @@ class Training:
     def step(self):
         """One batch; returns (mean loss of the wanted tokens, tokens, norm of the gradients)."""
         batch = self.reader.batch()
-        loss, gradients = self.backend.gradients(self.weights, batch)
+        loss, gradients, norm = self.backend.gradients(self.weights, batch)
         count = max(1, batch.wanted)
-        norm = math.sqrt(sum(float(g.double().pow(2).sum()) for g in gradients.values())) / count
+        norm /= count
         if not math.isfinite(norm) or not math.isfinite(loss):
             raise common.Failure(f"step {self.optimizer.steps}: loss {loss}, gradient norm {norm}; a "
                                  f"lower rate (--muon, --adam) may help; the last state is kept")
         scale = min(1.0, CLIP / (norm + 1e-6)) / count
-        for g in gradients.values():
-            g.mul_(scale)
         factor = rate_factor(self.done, self.o.tokens * 1e6, self.optimizer.steps)
-        self.optimizer.step(gradients, factor)
+        self.optimizer.step(gradients, scale, factor)
         self.done += batch.used
         return loss / count, batch.used, norm
 
@@ -145,7 +142,8 @@ class Training:
 
     def save(self):
         state = {"shape": self.shape.as_dict(), "tokenizer": self.tokenizer_hash,
-                 "corpus": self.about["fingerprint"], "seed": self.o.seed, "weights": self.weights,
+                 "corpus": self.about["fingerprint"], "seed": self.o.seed,
+                 "weights": {n: w.clone() for n, w in self.weights.items()},
                  "optimizer": self.optimizer.state_dict(), "reader": self.reader.state(),
                  "random": {"torch": self.torch.get_rng_state(), "python": random.getstate()},
                  "done": self.done, "active": self.active, "runs": self.runs}

@@ -7,12 +7,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <new>
 #include <thread>
 #include <vector>
 
 #include "attention.h"
 #include "buffer.h"
+#include "optimizer.h"
 #include "pointwise.h"
 #include "tiles.h"
 #include "weights.h"
@@ -268,9 +270,11 @@ struct Core {
     const size_t bytes = size_t(s.context * s.attention().head) * sizeof(float);
     std::memcpy(cos_table.data(), cos, bytes);
     std::memcpy(sin_table.data(), sin, bytes);
-    for (int i = 0; i < count; ++i)
+    for (int i = 0; i < count; ++i) {
       lanes.push_back(std::make_unique<Lane>(shape, layout, weights, cos_table.data(),
                                              sin_table.data(), 1));
+      orthogonal.push_back(std::make_unique<Orthogonal>(shape));
+    }
   }
   bool ok() const {
     for (const auto& lane : lanes)
@@ -278,7 +282,8 @@ struct Core {
     return weights.ok();
   }
 
-  double run(const float* w, const BatchView& batch, float* gradients) {
+  /// Sum of losses; with `gradients` also the sum of their squares.
+  double run(const float* w, const BatchView& batch, float* gradients, double* squares) {
     const int count = int(lanes.size());
     on_lanes(count, [&](int lane) { weights.pack(w, layout, lane, count); });
     std::vector<double> losses(size_t(count), 0.0);
@@ -286,21 +291,37 @@ struct Core {
       const ptrdiff_t first = batch.rows * lane / count, end = batch.rows * (lane + 1) / count;
       losses[size_t(lane)] = lanes[size_t(lane)]->run(w, batch, first, end, gradients != nullptr);
     });
-    if (gradients)
-      on_lanes(count, [&](int lane) { add_up(gradients, lane, count); });
     double loss = 0;
     for (const double part : losses) loss += part;
+    if (!gradients) return loss;
+    on_lanes(count, [&](int lane) { losses[size_t(lane)] = add_up(gradients, lane, count); });
+    *squares = 0;
+    for (const double part : losses) *squares += part;
     return loss;
   }
 
-  /// The lanes' gradients into `to`, this lane's share of the array.
-  void add_up(float* to, int lane, int count) {
+  /// The lanes' gradients into `to`, this lane's share of the array; returns the sum of its squares.
+  double add_up(float* to, int lane, int count) {
     const ptrdiff_t first = layout.total * lane / count, end = layout.total * (lane + 1) / count;
     std::memcpy(to + first, lanes[0]->gradients() + first, size_t(end - first) * sizeof(float));
     for (int other = 1; other < count; ++other) {
       const float* from = lanes[size_t(other)]->gradients();
       for (ptrdiff_t i = first; i < end; ++i) to[i] += from[i];
     }
+    constexpr ptrdiff_t kRun = 16;  // squares are added in so many columns: vectors, fixed order
+    double sums[kRun] = {}, sum = 0;
+    for (ptrdiff_t i = first; i < end; ++i) sums[i % kRun] += double(to[i]) * to[i];
+    for (const double part : sums) sum += part;
+    return sum;
+  }
+
+  void step(const Arrays& arrays, const Rates& rates) {
+    const int count = int(lanes.size());
+    on_lanes(count, [&](int lane) {
+      configure_tiles();
+      optimize(shape, layout, arrays, rates, *orthogonal[size_t(lane)], lane, count);
+      _tile_release();
+    });
   }
 
   Shape shape;
@@ -308,6 +329,7 @@ struct Core {
   PackedWeights weights;
   Buffer<float> cos_table, sin_table;
   std::vector<std::unique_ptr<Lane>> lanes;
+  std::vector<std::unique_ptr<Orthogonal>> orthogonal;
 };
 
 /// Linux gives tiles to a process that asks.
@@ -319,8 +341,10 @@ bool ask_for_tiles() {
 }  // namespace
 }  // namespace pumice::train
 
+using pumice::train::Arrays;
 using pumice::train::BatchView;
 using pumice::train::Core;
+using pumice::train::Rates;
 using pumice::train::Shape;
 
 /// cos and sin as pointwise.h's rotate() wants them. Null without memory or permission for tiles.
@@ -334,10 +358,16 @@ extern "C" void core_close(void* core) {
   delete static_cast<Core*>(core);
 }
 
-/// Sum of the losses of the wanted targets; gradients (of that sum) are overwritten, or null.
+/// Sum of the losses of the wanted targets. `gradients` (of that sum) are overwritten, and *squares is
+/// the sum of their squares; null: only the loss.
 extern "C" double core_run(void* core, const float* weights, const int32_t* tokens,
                            const int32_t* targets, const int32_t* positions, int rows,
-                           float* gradients) {
+                           float* gradients, double* squares) {
   return static_cast<Core*>(core)->run(weights, BatchView{tokens, targets, positions, rows},
-                                       gradients);
+                                       gradients, squares);
+}
+
+/// One step of both optimizers.
+extern "C" void core_step(void* core, const Arrays* arrays, const Rates* rates) {
+  static_cast<Core*>(core)->step(*arrays, *rates);
 }
