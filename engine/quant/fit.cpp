@@ -75,25 +75,25 @@ constexpr FitPlan exponent_plan() {
 }
 
 // Chosen on the front of error against operations per weight, over normal and Student-t weights,
-// with and without importance. Q4_K and Q6_K, of which the usual mix consists, are kept quick.
+// plain and with importance of two widths: starting points beyond the largest weight are for large
+// weights on channels that matter little. Q4_K and Q6_K, the usual mix, are kept quick.
 constexpr PlanRow kPlans[] = {
-    {QuantType::Q4_0, signed_plan(-8, 7, {8, 5.5f, 8.5f, 3})},
-    {QuantType::Q4_1, minimum_plan(15, {5, -0.02f, 0.1f, 3})},
-    {QuantType::Q5_0, signed_plan(-16, 15, {12, 12.5f, 16.5f, 3})},
-    {QuantType::Q5_1, minimum_plan(31, {5, -0.02f, 0.06f, 3})},
-    {QuantType::Q8_0, signed_plan(-127, 127, {24, 110, 127.4f, 2})},
+    {QuantType::Q4_0, signed_plan(-8, 7, {12, 5.5f, 10.5f, 3})},
+    {QuantType::Q4_1, minimum_plan(15, {6, -0.02f, 0.18f, 3})},
+    {QuantType::Q5_0, signed_plan(-16, 15, {14, 12.5f, 19, 3})},
+    {QuantType::Q5_1, minimum_plan(31, {6, -0.02f, 0.1f, 3})},
+    {QuantType::Q8_0, signed_plan(-127, 127, {28, 110, 131, 2})},
     {QuantType::Q2_K,
-     mirrored(super(minimum_plan(3, {3, 0, 0.3f, 2}), 16, 0, 15, {1, 1, 15, 1, 2, 2}))},
+     mirrored(super(minimum_plan(3, {4, -0.1f, 0.35f, 2}), 16, 0, 15, {1, 1, 15, 1, 2, 2}))},
     {QuantType::Q3_K,
-     super(signed_plan(-4, 3, {8, 2.2f, 4.8f, 2}), 16, -32, 31, {3, 0, 36, 6, 2, 1})},
+     super(signed_plan(-4, 3, {8, 2.2f, 5.5f, 2}), 16, -32, 31, {3, 0, 36, 6, 2, 1})},
     {QuantType::Q4_K,
-     super(minimum_plan(15, {4, -0.03f, 0.12f, 3}), 8, 0, 63, {1, 1, 63, 8, 2, 1})},
-    {QuantType::Q5_K,
-     super(minimum_plan(31, {4, -0.02f, 0.06f, 4}), 8, 0, 63, {1, 1, 63, 8, 2, 2})},
+     super(minimum_plan(15, {5, -0.03f, 0.15f, 3}), 8, 0, 63, {1, 1, 63, 8, 2, 1})},
+    {QuantType::Q5_K, super(minimum_plan(31, {5, -0.02f, 0.1f, 4}), 8, 0, 63, {1, 1, 63, 8, 2, 2})},
     {QuantType::Q6_K,
-     super(signed_plan(-32, 31, {12, 23, 33, 2}), 16, -128, 127, {3, 0, 128, 24, 1, 1})},
-    {QuantType::IQ4_NL, iq4_plan({8, 85, 130, 3})},
-    {QuantType::IQ4_XS, super(iq4_plan({8, 85, 130, 2}), 8, -32, 31, {3, 0, 36, 6, 2, 2})},
+     super(signed_plan(-32, 31, {16, 23, 36, 2}), 16, -128, 127, {3, 0, 128, 24, 1, 1})},
+    {QuantType::IQ4_NL, iq4_plan({12, 85, 150, 3})},
+    {QuantType::IQ4_XS, super(iq4_plan({10, 85, 145, 2}), 8, -32, 31, {3, 0, 36, 6, 2, 2})},
     {QuantType::MXFP4, exponent_plan()},
 };
 
