@@ -19,19 +19,21 @@ constexpr std::array<float, 256> kIntegers = [] {
   for (size_t i = 0; i < out.size(); ++i) out[i] = float(i) - 128.0f;
   return out;
 }();
-constexpr std::array<float, 16> kIq4 = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                        1,    13,   25,  38,  53,  69,  89,  113};
-constexpr std::array<float, 16> kE2m1Doubled = {0,   1,  2,  3,  4,  6,  8,  12,
-                                                -0., -1, -2, -3, -4, -6, -8, -12};
+/// Codes 8 to 15 are codes 0 to 7 with the sign set.
+constexpr std::array<float, 16> kSignedE2m1 = [] {
+  std::array<float, 16> out{};
+  for (size_t i = 0; i < 8; ++i) out[i] = kE2m1Levels[i], out[i + 8] = -kE2m1Levels[i];
+  return out;
+}();
 
 std::span<const float> levels_of(const FitPlan& plan, uint32_t codes) {
   switch (plan.levels) {
     case LevelKind::Linear:
       return std::span(kIntegers).subspan(size_t(int(plan.low) + 128), codes);
     case LevelKind::Iq4:
-      return kIq4;
+      return kIq4Levels;
     case LevelKind::E2m1:
-      return kE2m1Doubled;
+      return kSignedE2m1;
   }
   return {};
 }
@@ -75,10 +77,10 @@ BlockGrid make_grid(QuantType type, const BlockFit& fit) {
 }
 
 /// How many of the midpoints of ascending levels lie below t.
-template <size_t kLevels>
-uint32_t count_below(const std::array<float, 16>& levels, float t) {
+template <size_t kCount>
+uint32_t count_below(const float (&levels)[kCount], float t) {
   uint32_t count = 0;
-  for (size_t k = 1; k < kLevels; ++k) count += t > 0.5f * (levels[k - 1] + levels[k]);
+  for (size_t k = 1; k < kCount; ++k) count += t > 0.5f * (levels[k - 1] + levels[k]);
   return count;
 }
 
@@ -97,10 +99,10 @@ struct CodeFinder {
     t = t < high ? t : high;
     return uint32_t(int32_t((t + 0x1.8p23f) - 0x1.8p23f - low));
   }
-  uint32_t iq4(float x) const { return count_below<16>(kIq4, (x - offset) * inverse); }
+  uint32_t iq4(float x) const { return count_below(kIq4Levels, (x - offset) * inverse); }
   uint32_t e2m1(float x) const {
     const float t = (x - offset) * inverse;
-    return count_below<8>(kE2m1Doubled, std::fabs(t)) | (t < 0 ? 8u : 0u);
+    return count_below(kE2m1Levels, std::fabs(t)) | (t < 0 ? 8u : 0u);
   }
   uint32_t of_kind(LevelKind kind, float x) const {
     return kind == LevelKind::Linear ? linear(x) : kind == LevelKind::Iq4 ? iq4(x) : e2m1(x);
@@ -144,10 +146,17 @@ void nearest_codes(const BlockGrid& grid, std::span<const float> block, std::spa
     const CodeFinder finder(grid, first / grid.group);
     const float* x = block.data() + first;
     uint8_t* out = codes.data() + first;
-    if (grid.kind == LevelKind::Linear)
-      for (uint32_t i = 0; i < grid.group; ++i) out[i] = uint8_t(finder.linear(x[i]));
-    else
-      for (uint32_t i = 0; i < grid.group; ++i) out[i] = uint8_t(finder.of_kind(grid.kind, x[i]));
+    switch (grid.kind) {  // outside the loops: each of them becomes vectors
+      case LevelKind::Linear:
+        for (uint32_t i = 0; i < grid.group; ++i) out[i] = uint8_t(finder.linear(x[i]));
+        break;
+      case LevelKind::Iq4:
+        for (uint32_t i = 0; i < grid.group; ++i) out[i] = uint8_t(finder.iq4(x[i]));
+        break;
+      case LevelKind::E2m1:
+        for (uint32_t i = 0; i < grid.group; ++i) out[i] = uint8_t(finder.e2m1(x[i]));
+        break;
+    }
   }
 }
 

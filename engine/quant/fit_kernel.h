@@ -55,7 +55,7 @@ inline void fit_block_lanes(LaneBlock& block, const FitPlan& plan, LaneFit& out)
     case FitKind::MinimumSuper:
       return fit_minimum_super(block, plan, out);
     case FitKind::Exponent:
-      out.scale[0] = __builtin_convertvector(fit_exponent(block, plan).exponent, F);
+      out.scale[0] = __builtin_convertvector(fit_exponent(block, plan), F);
       return;
   }
 }

@@ -18,6 +18,11 @@ enum class FitKind {
 /// How a number in units of the scale finds its level.
 enum class LevelKind { Linear, Iq4, E2m1 };
 
+constexpr float kIq4Levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                  1,    13,   25,  38,  53,  69,  89,  113};
+/// Twice the magnitudes of a 4-bit float with one mantissa bit (E2M1).
+constexpr float kE2m1Levels[8] = {0, 1, 2, 3, 4, 6, 8, 12};
+
 struct FitPlan {
   FitKind kind = FitKind::Signed;
   LevelKind levels = LevelKind::Linear;

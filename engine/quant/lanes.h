@@ -37,12 +37,8 @@ inline F magnitude(F value) {
   return (F)((I)value & 0x7FFFFFFF);
 }
 
-/// To the nearest integer, ties to even; |value| < 2^22.
-inline F round_even(F value) {
-  return (value + 0x1.8p23f) - 0x1.8p23f;
-}
-
-/// The integer from low to high (within 2^22) that is nearest to value, which may be of any size.
+/// The integer from low to high (within 2^22) that is nearest to value, which may be of any
+/// size; ties to even.
 inline F nearest_integer(F value, float low, float high) {
   return clamp(value + 0x1.8p23f, 0x1.8p23f + low, 0x1.8p23f + high) - 0x1.8p23f;
 }
