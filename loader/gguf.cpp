@@ -253,6 +253,15 @@ Result<std::shared_ptr<const GgufFile>> open_gguf(const std::string& path) {
   return within_memory([&] { return open_path(path); });
 }
 
+std::vector<std::string> part_paths(const std::string& path, const GgufFile& file) {
+  const auto split = parse_split_path(path);
+  if (file.n_parts() == 1 || !split) return {path};
+  std::vector<std::string> paths;
+  for (uint32_t number = 1; number <= file.n_parts(); ++number)
+    paths.push_back(split_path(*split, number));
+  return paths;
+}
+
 Result<std::shared_ptr<const GgufFile>> open_gguf(std::shared_ptr<const ByteSource> source) {
   return within_memory([&] { return open_sources({std::move(source)}); });
 }

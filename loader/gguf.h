@@ -77,6 +77,9 @@ class GgufFile {
 /// others are found beside it.
 [[nodiscard]] Result<std::shared_ptr<const GgufFile>> open_gguf(const std::string& path);
 
+/// The files from which open_gguf(path) read the model, in order of its parts.
+[[nodiscard]] std::vector<std::string> part_paths(const std::string& path, const GgufFile& file);
+
 /// The same from bytes, for example of a pak. The second form takes the parts in order.
 [[nodiscard]] Result<std::shared_ptr<const GgufFile>> open_gguf(
     std::shared_ptr<const ByteSource> source);

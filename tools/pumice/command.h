@@ -39,5 +39,6 @@ template <class... Args>
 [[nodiscard]] Action add_tokenize(CLI::App& app);
 [[nodiscard]] Action add_logits(CLI::App& app);
 [[nodiscard]] Action add_eval(CLI::App& app);
+[[nodiscard]] Action add_quantize(CLI::App& app);
 
 }  // namespace pumice::command

@@ -1,0 +1,173 @@
+// `pumice quantize`: a GGUF file in, a smaller one out. IN [OUT] TYPE as users of llama.cpp's tool
+// know it; what each tensor becomes is decided in engine/quant.
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "command.h"
+#include "engine/base/platform.h"
+#include "engine/quant/quantise.h"
+#include "engine/quant/recipe.h"
+#include "loader/gguf.h"
+#include "output.h"
+#include "quantize_report.h"
+
+namespace pumice::command {
+namespace {
+
+struct Options {
+  std::vector<std::string> words;  ///< IN [OUT] [TYPE]
+  std::string recipe, importance, output_type, embedding_type;
+  std::vector<std::string> tensor_types;
+  bool pure = false, dry_run = false, json = false, allow_requantize = false;
+  uint32_t threads = 0;
+
+  // From words, by understand():
+  std::string in, out;
+  const quant::Mix* mix = nullptr;
+};
+
+/// NAME-TYPE.gguf beside NAME.gguf.
+std::string derived_name(const std::string& in, const quant::Mix& mix) {
+  std::filesystem::path path(in);
+  path.replace_filename(fmt::format("{}-{}.gguf", path.stem().string(), mix.name));
+  return path.string();
+}
+
+/// Tells IN, OUT and TYPE apart.
+Outcome understand(Options& options) {
+  std::vector<std::string> words = options.words;
+  options.in = words.front();
+  if (words.size() > 1) options.mix = quant::find_mix(words.back());
+  if (options.mix) words.pop_back();
+  if (words.size() == 3 || (!options.mix && options.recipe.empty())) {
+    const std::string word = words.size() > 1 ? words.back() : "";
+    return usage(
+        "{}; the types are {}",
+        word.empty() ? "TYPE is missing" : fmt::format("\"{}\" is no TYPE", printable(word, 60)),
+        quant::mix_names());
+  }
+  if (options.pure && !options.mix) return usage("--pure needs a TYPE");
+  if (words.size() == 2) options.out = words.back();
+  if (options.out.empty() && options.mix) options.out = derived_name(options.in, *options.mix);
+  if (options.out.empty() && !options.dry_run) return usage("OUT is missing: IN OUT [TYPE]");
+  return {};
+}
+
+/// Everything the flags say about types. Errors of the flags themselves are usage errors.
+Outcome read_types(const Options& options, quant::TypeRequest& types) {
+  types.mix = options.mix;
+  types.pure = options.pure;
+  for (const std::string& text : options.tensor_types) {
+    auto wish = quant::parse_wish(text, fmt::format("--tensor-type {}", text));
+    if (!wish) return usage("{}", wish.error().text);
+    types.wishes.push_back(std::move(*wish));
+  }
+  const auto single = [](const char* flag, const std::string& name,
+                         std::optional<QuantType>& type) -> Outcome {
+    if (name.empty()) return {};
+    const Result<QuantType> parsed = quant::parse_type(name);
+    if (!parsed) return usage("{}: {}", flag, parsed.error().text);
+    type = *parsed;
+    return {};
+  };
+  if (Outcome done = single("--output-tensor-type", options.output_type, types.output); !done)
+    return done;
+  if (Outcome done =
+          single("--token-embedding-type", options.embedding_type, types.token_embedding);
+      !done)
+    return done;
+  if (options.recipe.empty()) return {};
+  PUMICE_TRY_ASSIGN(std::vector<quant::TypeWish> lines, quant::read_recipe(options.recipe));
+  std::ranges::move(lines, std::back_inserter(types.wishes));
+  return {};
+}
+
+Result<quant::ImportanceMatrix> read_importance_of(const std::string& path, const GgufFile& model) {
+  PUMICE_TRY_ASSIGN(quant::ImportanceMatrix matrix, quant::read_importance(path));
+  if (auto checked = quant::check_importance(matrix, model); !checked)
+    return fail_in(path, std::move(checked.error()));
+  return matrix;
+}
+
+Outcome write_model(const Options& options, const GgufFile& model, const quant::QuantisePlan& plan,
+                    const quant::QuantiseRequest& request) {
+  quant::QuantiseOutput output;
+  output.path = options.out;
+  output.inputs = part_paths(options.in, model);
+  for (const std::string& file : {options.importance, options.recipe})
+    if (!file.empty()) output.inputs.push_back(file);
+  output.threads = options.threads;
+  count_interrupts();
+  double seconds = 0;
+  {
+    QuantiseBar bar;
+    output.watch = [&](const quant::QuantiseProgress& progress) {
+      bar.show(progress);
+      return interrupts() == 0;
+    };
+    PUMICE_TRY(quant::quantise(model, plan, request, output));
+    seconds = bar.seconds();
+  }
+  if (options.json) {
+    auto json = plan_json(model, plan);
+    json["output"] = options.out;
+    json["seconds"] = seconds;
+    return write_json(json);
+  }
+  complain(fmt::format("{}: {}", options.out, summary_text(plan, seconds)));
+  return {};
+}
+
+Outcome quantize(Options options) {
+  if (Outcome understood = understand(options); !understood) return understood;
+  quant::QuantiseRequest request;
+  request.allow_requantize = options.allow_requantize;
+  if (Outcome read = read_types(options, request.types); !read) return read;
+  PUMICE_TRY_ASSIGN(const std::shared_ptr<const GgufFile> model, open_gguf(options.in));
+  quant::ImportanceMatrix importance;
+  if (!options.importance.empty()) {
+    PUMICE_TRY_ASSIGN(importance, read_importance_of(options.importance, *model));
+    request.importance = &importance;
+    request.importance_name = options.importance;
+  }
+  PUMICE_TRY_ASSIGN(const quant::QuantisePlan plan, quant::plan_quantise(*model, request));
+  if (!options.dry_run) return write_model(options, *model, plan, request);
+  if (options.json) return write_json(plan_json(*model, plan));
+  return write_text(plan_text(*model, plan));
+}
+
+}  // namespace
+
+Action add_quantize(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option(
+         "files", options->words,
+         "IN [OUT] TYPE: without OUT, IN-TYPE.gguf beside IN; TYPE is one of " + quant::mix_names())
+      ->required()
+      ->expected(1, 3)
+      ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+  app.add_option("--recipe", options->recipe,
+                 "File of lines \"regex type\": the first whose regex is found in a tensor's name "
+                 "decides; the rest follows TYPE, or stays as it is");
+  app.add_option("--tensor-type", options->tensor_types,
+                 "regex=type, before the recipe; may be given often")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--output-tensor-type", options->output_type, "Type of the output matrix");
+  app.add_option("--token-embedding-type", options->embedding_type, "Type of the embeddings");
+  app.add_option("--imatrix", options->importance, "Importance matrix: what pumice imatrix writes");
+  app.add_option("-t,--threads", options->threads, "Threads (default: all cores)")
+      ->check(CLI::Range(1, 1024));
+  app.add_flag("--pure", options->pure, "TYPE for every matrix, without the mix's rules");
+  app.add_flag("--allow-requantize", options->allow_requantize,
+               "Quantise what is quantised already");
+  app.add_flag("--dry-run", options->dry_run, "Show the types and the size; write nothing");
+  app.add_flag("--json", options->json, "The table, or the summary, as JSON on standard output");
+  return [options] { return quantize(*options); };
+}
+
+}  // namespace pumice::command
