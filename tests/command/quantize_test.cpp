@@ -67,8 +67,11 @@ class Quantize : public testing::Test {
   }
 
   [[nodiscard]] std::string work() const { return folder.file("work"); }
+  void keep(const std::string& name, const std::string& text) const {
+    std::ofstream(work() + "/" + name, std::ios::binary) << text;
+  }
   [[nodiscard]] Ran run(const std::string& line) const {
-    return shell(folder, fmt::format("cd {} && {}", quoted(work()), line));
+    return shell(folder, fmt::format("cd {} || exit 9\n{}", quoted(work()), line));
   }
   [[nodiscard]] std::vector<std::string> files() const {
     std::vector<std::string> names;
@@ -113,7 +116,7 @@ TEST_F(Quantize, ADryRunWritesATableAndNoFile) {
 }
 
 TEST_F(Quantize, RecipesAndFlagsTogether) {
-  folder.write("work/recipe", "# a comment\nattn_v q5_0\n. q8_0\n");
+  keep("recipe", "# a comment\nattn_v q5_0\n. q8_0\n");
   const Ran ran =
       run("@ quantize m.gguf out.gguf --recipe recipe --tensor-type ffn_down=q5_1 "
           "--token-embedding-type bf16 --json");
@@ -171,8 +174,8 @@ struct Refused {
 TEST_F(Quantize, WhatIsRefusedSaysWhyAndLeavesNothing) {
   importance("blk.7.attn_v.weight", 256).write(work() + "/other-name.gguf");
   importance("blk.0.attn_v.weight", 128).write(work() + "/other-width.gguf");
-  folder.write("work/nobody", "# tensors of another model\nblk\\.9\\.attn q4_k\n");
-  folder.write("work/wrong", "attn_v q4_k\nffn( q4_k\n");
+  keep("nobody", "# tensors of another model\nblk\\.9\\.attn q4_k\n");
+  keep("wrong", "attn_v q4_k\nffn( q4_k\n");
   ASSERT_EQ(run("@ quantize m.gguf small.gguf Q8_0 && ln m.gguf hard.gguf && "
                 "ln -s m.gguf soft.gguf")
                 .exit,
@@ -182,7 +185,7 @@ TEST_F(Quantize, WhatIsRefusedSaysWhyAndLeavesNothing) {
       {"m.gguf", 2, "TYPE"},
       {"m.gguf out.gguf", 2, "out.gguf"},
       {"m.gguf out.gguf Q9_Z", 2, "Q9_Z"},
-      {"m.gguf out.gguf Q4_0 more", 2, "more"},
+      {"m.gguf out.gguf Q4_0 more", 2, "At Most 3"},
       {"m.gguf --recipe nobody", 2, "OUT"},
       {"m.gguf out.gguf --pure --recipe nobody", 2, "--pure"},
       {"m.gguf out.gguf Q4_0 --tensor-type attn_v", 2, "attn_v"},
