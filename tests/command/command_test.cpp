@@ -70,6 +70,13 @@ const Row kFailing[] = {
     {"logits -m x --tokens 1,two -o y", 2, "two"},
     {"logits -m missing.gguf --tokens 1 -o y", 1, "missing.gguf"},
     {"devices --json extra", 2, "extra"},
+    {"imatrix", 2, "--show"},
+    {"imatrix -m x -f y", 2, "-o FILE"},
+    {"imatrix -m x -f y -o z --act q8", 2, "f32"},
+    {"imatrix -m x -f y -o z --layers 5-2", 2, "5-2"},
+    {"imatrix -m x -f y -o absent/z", 1, "no such folder"},
+    {"imatrix -m missing.gguf -f y -o z", 1, "missing.gguf"},
+    {"imatrix --show missing.gguf", 1, "missing.gguf"},
 };
 
 INSTANTIATE_TEST_SUITE_P(Command, Failing, testing::ValuesIn(kFailing));

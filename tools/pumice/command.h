@@ -40,5 +40,6 @@ template <class... Args>
 [[nodiscard]] Action add_logits(CLI::App& app);
 [[nodiscard]] Action add_eval(CLI::App& app);
 [[nodiscard]] Action add_quantize(CLI::App& app);
+[[nodiscard]] Action add_imatrix(CLI::App& app);
 
 }  // namespace pumice::command

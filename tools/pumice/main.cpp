@@ -30,6 +30,7 @@ constexpr std::array kSubcommands = {
     Subcommand{"logits", "Raw logits of given tokens", add_logits},
     Subcommand{"eval", "Perplexity, divergence from a reference, answers to questions", add_eval},
     Subcommand{"quantize", "A smaller file of the same model", add_quantize},
+    Subcommand{"imatrix", "Statistics of activations over a text", add_imatrix},
 };
 
 /// True, after a complaint, when the first word is meant as a subcommand and is none.

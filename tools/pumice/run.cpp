@@ -1,6 +1,4 @@
 // `pumice run`: one prompt, one text, the figures, the end.
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -12,6 +10,7 @@
 #include "generate.h"
 #include "options.h"
 #include "output.h"
+#include "read_text.h"
 
 namespace pumice::command {
 namespace {
@@ -29,20 +28,6 @@ struct Prompt {
   std::vector<int32_t> stop_tokens;
   std::string echo;  ///< what stdout shows before the continuation
 };
-
-Result<std::string> read_text(const std::string& path) {
-  std::string text;
-  if (path == "-") {
-    for (std::string line; read_line(line) == ReadEnd::Line;) text += line + "\n";
-    if (!text.empty()) text.pop_back();
-    return text;
-  }
-  std::ifstream in(path, std::ios::binary);
-  text.assign(std::istreambuf_iterator<char>(in), {});
-  if (!in || text.empty())
-    return fail(ErrorCode::NotFound, "{}: cannot be read, or is empty", path);
-  return text;
-}
 
 /// Written in the file's chat format where it has one, as it stands otherwise.
 Result<Prompt> encode_prompt(const Engine& engine, const Options& options) {

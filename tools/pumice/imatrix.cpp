@@ -1,0 +1,247 @@
+// `pumice imatrix`: runs a text through the model and writes what every matrix was multiplied with,
+// as sums per input channel: what the quantiser weighs errors with.
+#include "imatrix.h"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/base/platform.h"
+#include "engine/base/platform_file.h"
+#include "engine/quant/importance.h"
+#include "engine/session/engine.h"
+#include "generate.h"
+#include "options.h"
+#include "output.h"
+#include "read_text.h"
+
+namespace pumice::command {
+namespace {
+
+constexpr uint32_t kUsualContext = 512;
+
+struct Options {
+  ModelFlags model;
+  std::string text, out, in_file, show, layers;
+  uint32_t chunks = 0;       ///< 0 = all
+  uint32_t gram_memory = 0;  ///< MiB of Gram matrices per pass; 0 = chosen
+  bool gram = false, process_output = false, json = false;
+};
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// "3", "3-5" or "" to [first, end).
+Result<std::pair<uint32_t, uint32_t>> parse_layers(const std::string& text) {
+  if (text.empty()) return std::pair(0u, UINT32_MAX);
+  uint32_t first = 0, last = 0;
+  const char *at = text.data(), *end = text.data() + text.size();
+  auto read = std::from_chars(at, end, first);
+  last = first;
+  if (read.ec == std::errc() && read.ptr != end && *read.ptr == '-')
+    read = std::from_chars(read.ptr + 1, end, last);
+  if (read.ec != std::errc() || read.ptr != end || last < first || last == UINT32_MAX)
+    return fail(ErrorCode::BadArgument, "--layers: \"{}\" is no range like 0-7",
+                printable(text, 40));
+  return std::pair(first, last + 1);
+}
+
+/// The text's tokens, in chunks one after the other.
+struct Chunks {
+  std::vector<int32_t> tokens;
+  uint32_t size = 0, count = 0;
+  int32_t bos = -1;  ///< put over the first token of each chunk; -1 = nothing
+
+  [[nodiscard]] std::vector<int32_t> chunk(uint32_t i) const {
+    const auto first = tokens.begin() + ptrdiff_t(uint64_t{i} * size);
+    std::vector<int32_t> out(first, first + size);
+    if (bos >= 0) out.front() = bos;
+    return out;
+  }
+};
+
+Result<Chunks> chunks_of(const Options& options) {
+  PUMICE_TRY_ASSIGN(const auto file, open_gguf(options.model.model));
+  PUMICE_TRY_ASSIGN(const Tokenizer tokenizer, Tokenizer::create(file->metadata()));
+  PUMICE_TRY_ASSIGN(const std::string text, read_text(options.text));
+  Chunks chunks;
+  chunks.size = options.model.context == 0 ? kUsualContext : options.model.context;
+  if (tokenizer.adds_bos()) chunks.bos = tokenizer.bos();
+  EncodeOptions encode;
+  encode.add_bos = true;
+  PUMICE_TRY_ASSIGN(chunks.tokens, tokenizer.encode(text, encode));
+  chunks.count = uint32_t(std::min<uint64_t>(chunks.tokens.size() / chunks.size, UINT32_MAX));
+  if (options.chunks != 0) chunks.count = std::min(chunks.count, options.chunks);
+  if (chunks.count != 0) return chunks;
+  return fail(ErrorCode::BadArgument,
+              "{}: {} tokens are less than one chunk of {}; give more text or a smaller -c",
+              options.text, chunks.tokens.size(), chunks.size);
+}
+
+/// One line that is rewritten; nothing where stderr is no terminal.
+class Progress {
+ public:
+  Progress(uint64_t chunks, uint32_t chunk_tokens) : chunks_(chunks), chunk_tokens_(chunk_tokens) {}
+
+  void done(uint32_t layers_left) {
+    ++done_;
+    if (!is_terminal(Stream::Error)) return;
+    const double seconds = seconds_since(start_);
+    const double rate = double(done_) * chunk_tokens_ / seconds;
+    std::fprintf(stderr, "\r%llu of %llu chunks, %.0f tokens/s", done_, chunks_, rate);
+    if (layers_left != 0)
+      std::fprintf(stderr, ", then %u layers more", layers_left);
+    else
+      std::fprintf(stderr, ", %.0f s left", seconds / double(done_) * double(chunks_ - done_));
+    std::fputs("\033[K", stderr);
+    if (done_ == chunks_) std::fputs("\r\033[K", stderr);
+  }
+  void begin() { start_ = Clock::now(), done_ = 0; }
+
+ private:
+  unsigned long long chunks_, done_ = 0;
+  uint32_t chunk_tokens_;
+  Clock::time_point start_ = Clock::now();
+};
+
+Result<LoadOptions> gathering_options(const Options& options, const Chunks& chunks) {
+  PUMICE_TRY_ASSIGN(LoadOptions load, load_options(options.model));
+  PUMICE_TRY_ASSIGN(const auto layers, parse_layers(options.layers));
+  load.run.context = chunks.size;
+  load.run.max_chunk = std::min(load.run.max_chunk, chunks.size);
+  graph::TapOptions& taps = load.run.taps;
+  taps.statistics = options.gram ? graph::Statistics::Gram : graph::Statistics::Squares;
+  taps.first_layer = layers.first;
+  taps.end_layer = layers.second;
+  taps.output = options.process_output;
+  constexpr uint64_t kMost = uint64_t{4} << 30;
+  taps.gram_budget = options.gram_memory != 0
+                         ? uint64_t{options.gram_memory} << 20
+                         : std::clamp<uint64_t>(available_memory() / 4, 64 << 20, kMost);
+  return load;
+}
+
+/// The layers of one engine, over all chunks.
+Outcome run_pass(Engine& engine, const Chunks& chunks, Progress& progress,
+                 quant::ImportanceMatrix& matrix) {
+  const graph::TappedLayers& layers = engine.tapped_layers();
+  progress.begin();
+  for (uint32_t i = 0; i < chunks.count; ++i) {
+    if (interrupts() > 0)
+      return tl::unexpected<Failure>(Failure(kFailed, "interrupted; nothing was written"));
+    engine.rewind(0, 0);
+    PUMICE_TRY(engine.append(0, chunks.chunk(i)));
+    progress.done(layers.layers - layers.end);
+  }
+  PUMICE_TRY(check_validation(engine));
+  PUMICE_TRY_ASSIGN(std::vector<TapStatistics> taken, engine.take_statistics());
+  PUMICE_TRY(quant::add_statistics(matrix, std::move(taken)));
+  return {};
+}
+
+Outcome gather_all(LoadOptions load, const Chunks& chunks, quant::ImportanceMatrix& matrix) {
+  Progress progress(chunks.count, chunks.size);
+  const uint32_t wanted_end = load.run.taps.end_layer;
+  for (;;) {
+    PUMICE_TRY_ASSIGN(const std::unique_ptr<Engine> engine, Engine::load(load));
+    if (Outcome pass = run_pass(*engine, chunks, progress, matrix); !pass) return pass;
+    const graph::TappedLayers& layers = engine->tapped_layers();
+    if (layers.end >= std::min(layers.layers, wanted_end)) return {};
+    load.run.taps.first_layer = layers.end;
+  }
+}
+
+/// Before the work, not after it.
+Outcome check_output(const Options& options) {
+  const auto folder = std::filesystem::path(options.out).parent_path();
+  std::error_code ignored;
+  if (!folder.empty() && !std::filesystem::is_directory(folder, ignored))
+    return tl::unexpected<Failure>(
+        Failure(kFailed, fmt::format("-o {}: there is no such folder", options.out)));
+  if (same_file(options.out, options.model.model) || same_file(options.out, options.text))
+    return tl::unexpected<Failure>(
+        Failure(kFailed, fmt::format("-o {}: that is an input of this command", options.out)));
+  return {};
+}
+
+void report(const Options& options, const quant::ImportanceMatrix& matrix, const Chunks& chunks,
+            double seconds) {
+  const double tokens = double(chunks.count) * chunks.size;
+  std::fprintf(stderr, "%s: %zu tensors, %.0f tokens in %.1f s, %.0f tokens/s\n",
+               options.out.c_str(), matrix.tensors.size(), tokens, seconds, tokens / seconds);
+  uint64_t unseen = 0;
+  for (const auto& [name, entry] : matrix.tensors)
+    unseen += uint64_t(std::count(entry.counts.begin(), entry.counts.end(), 0.0f));
+  if (unseen != 0)
+    std::fprintf(stderr,
+                 "%llu expert matrices saw no token: they are weighed like the mean of the others; "
+                 "use more text\n",
+                 static_cast<unsigned long long>(unseen));
+}
+
+Outcome gather(const Options& options) {
+  if (Outcome possible = check_output(options); !possible) return possible;
+  count_interrupts();
+  const Clock::time_point start = Clock::now();
+  quant::ImportanceMatrix matrix;
+  if (!options.in_file.empty()) {
+    PUMICE_TRY_ASSIGN(const auto file, open_gguf(options.model.model));
+    PUMICE_TRY_ASSIGN(matrix, quant::read_importance(options.in_file));
+    PUMICE_TRY(quant::check_importance(matrix, *file));
+  }
+  PUMICE_TRY_ASSIGN(const Chunks chunks, chunks_of(options));
+  Result<LoadOptions> load = gathering_options(options, chunks);
+  if (!load) return usage("{}", load.error().text);
+  quant::ImportanceMatrix gathered;
+  if (Outcome done = gather_all(std::move(*load), chunks, gathered); !done) return done;
+  gathered.datasets = {options.text};
+  gathered.chunk_count = chunks.count;
+  gathered.chunk_size = chunks.size;
+  PUMICE_TRY(quant::merge_importance(matrix, gathered));
+  PUMICE_TRY(quant::write_importance(matrix, options.out));
+  report(options, matrix, chunks, seconds_since(start));
+  return {};
+}
+
+Outcome imatrix(const Options& options) {
+  if (!options.show.empty()) return show_importance(options.show, options.json);
+  if (options.model.model.empty() || options.text.empty() || options.out.empty())
+    return usage("imatrix needs -m MODEL, -f TEXT and -o FILE, or --show FILE");
+  if (!options.model.act.empty() || !options.model.kv.empty())
+    return usage("imatrix gathers with f32 activations and cache: --act and --kv say nothing here");
+  if (const auto layers = parse_layers(options.layers); !layers)
+    return usage("{}", layers.error().text);
+  return gather(options);
+}
+
+}  // namespace
+
+Action add_imatrix(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  add_model_flags(app, options->model);
+  app.get_option("--model")->required(false);
+  app.get_option("--context")->description("Tokens per chunk (0: 512)");
+  app.add_option("-f,--file", options->text, "Text to run (-: stdin)");
+  app.add_option("-o,--output", options->out, "File to write");
+  app.add_option("--chunks", options->chunks, "Chunks to run (0: all)");
+  app.add_flag("--gram", options->gram, "Also x x^T per input, for --method gptq");
+  app.add_option("--layers", options->layers, "Only these layers: 3, or 0-7");
+  app.add_option("--gram-memory", options->gram_memory,
+                 "MiB of Gram matrices per pass over the text (0: chosen)")
+      ->check(CLI::Range(uint32_t(0), uint32_t(1) << 24));
+  app.add_flag("--process-output", options->process_output, "The output matrix too");
+  app.add_option("--in-file", options->in_file, "Add to what this importance matrix holds");
+  app.add_option("--show", options->show, "Print what an importance matrix holds, and end");
+  app.add_flag("--json", options->json, "With --show: as JSON");
+  return [options] { return imatrix(*options); };
+}
+
+}  // namespace pumice::command

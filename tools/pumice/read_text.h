@@ -1,0 +1,13 @@
+// Texts that a command is given as files.
+#pragma once
+
+#include <string>
+
+#include "engine/base/result.h"
+
+namespace pumice::command {
+
+/// All of a file, or of standard input for "-". An empty file is an error.
+[[nodiscard]] Result<std::string> read_text(const std::string& path);
+
+}  // namespace pumice::command
