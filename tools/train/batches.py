@@ -116,13 +116,12 @@ class Reader:
 
     def batch(self):
         """The next batch. The pool is a tenth larger than a batch: short documents fill the gaps."""
-        starts, pool, size = self.corpus.starts, list(self.waiting), 0
-        size = sum(min(self.context, int(starts[d + 1] - starts[d])) for d in pool)
-        fresh = []
+        starts, pool = self.corpus.starts, list(self.waiting)
+        length = lambda d: min(self.context, int(starts[d + 1] - starts[d]) - 1)
+        size = sum(map(length, pool))
         while size < 1.1 * self.rows * self.context:
-            d = self._take()
-            fresh.append(d)
-            size += min(self.context, int(starts[d + 1] - starts[d]))
-        fresh.sort(key=lambda d: int(starts[d] - starts[d + 1]))
-        batch, self.waiting = packed(self.corpus, pool + fresh, self.rows, self.context)
+            pool.append(self._take())
+            size += length(pool[-1])
+        pool.sort(key=length, reverse=True)  # stable: of equal ones the longest waiting goes first
+        batch, self.waiting = packed(self.corpus, pool, self.rows, self.context)
         return batch

@@ -1,6 +1,7 @@
 """Writes (and, for tests, reads) GGUF version 3 files: metadata, a table of tensors, aligned data."""
 
 import struct
+from pathlib import Path
 
 MAGIC, VERSION, ALIGNMENT = b"GGUF", 3, 32
 U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9  # value types
@@ -45,7 +46,7 @@ def write(path, metadata, tensors):
 
 def read(path):
     """({key: value}, {name: (type, sizes, bytes)}) of a file that write() wrote."""
-    data = open(path, "rb").read()
+    data = Path(path).read_bytes()
     at = 0
 
     def take(form):

@@ -1,6 +1,6 @@
-// Causal attention over one document of a packed batch, forward and backward, on AMX tiles. Scores are
-// kept turned over (keys down, queries across): the softmax then runs along vector lanes, and the
-// probabilities come out in the order that the next product wants.
+// Causal attention over one document of a packed batch, forward and backward, on AMX tiles. Scores
+// are kept turned over (keys down, queries across): the softmax then runs along vector lanes, and
+// the probabilities come out in the order that the next product wants.
 #pragma once
 
 #include <cmath>
@@ -24,10 +24,19 @@ struct HeadShape {
 /// Scratch of one thread.
 struct AttentionScratch {
   explicit AttentionScratch(const HeadShape& s)
-      : scores(s.context * 32), slopes(s.context * 32), turned(s.head * 32), d_k(s.context * s.head),
-        d_v(s.context * s.head), columns(s.context * s.head), pairs(s.context * 32),
-        p_rows(s.context * 32), ds_rows(s.context * 32), q_rows(32 * s.head), q_pairs(32 * s.head),
-        o_rows(32 * s.head), o_pairs(32 * s.head) {}
+      : scores(s.context * 32),
+        slopes(s.context * 32),
+        turned(s.head * 32),
+        d_k(s.context * s.head),
+        d_v(s.context * s.head),
+        columns(s.context * s.head),
+        pairs(s.context * 32),
+        p_rows(s.context * 32),
+        ds_rows(s.context * 32),
+        q_rows(32 * s.head),
+        q_pairs(32 * s.head),
+        o_rows(32 * s.head),
+        o_pairs(32 * s.head) {}
   Buffer<float> scores, slopes;  // [keys][32 queries]
   Buffer<float> turned;          // [head][32 queries]
   Buffer<float> d_k, d_v;        // [keys][head]
@@ -61,8 +70,8 @@ inline void store_turned(const float* from, ptrdiff_t head, ptrdiff_t queries, c
     }
 }
 
-/// From scores [keys][32] to probabilities as B tiles, not yet divided by their sums. Gives the sums'
-/// reciprocals in `inverse` and log2 of (sum * 2^max) in `level`, 32 each.
+/// From scores [keys][32] to probabilities as B tiles, not yet divided by their sums. Gives the
+/// sums' reciprocals in `inverse` and log2 of (sum * 2^max) in `level`, 32 each.
 inline void softmax_columns(const float* scores, ptrdiff_t keys, ptrdiff_t query, ptrdiff_t n,
                             float scale, Bf16* pairs, float* inverse, float* level) {
   const __m512 c = _mm512_set1_ps(scale * kLog2E), lowest = _mm512_set1_ps(-1e30f);
@@ -113,8 +122,8 @@ inline void attention_forward(const HeadShape& s, AttentionScratch& t, const Bf1
                            t.scores.data(), 32);
         alignas(64) float inverse[32], levels[32];
         softmax_columns(t.scores.data(), keys, query, n, scale, t.pairs.data(), inverse, levels);
-        multiply<Out::F32>(values, packed(t.pairs.data(), keys), s.head, 32, keys,
-                           t.turned.data(), 32);
+        multiply<Out::F32>(values, packed(t.pairs.data(), keys), s.head, 32, keys, t.turned.data(),
+                           32);
         const ptrdiff_t queries = n - query < 32 ? n - query : 32;
         store_turned(t.turned.data(), s.head, queries, inverse,
                      mixed + query * s.width() + h * s.head, s.width());
@@ -123,9 +132,9 @@ inline void attention_forward(const HeadShape& s, AttentionScratch& t, const Bf1
   }
 }
 
-/// Slopes of the scores of one block of 32 queries, from scores and d_probability (both [keys][32]):
-/// probabilities and slopes as A rows, slopes as B tiles. `level` and `dot` (rowsum of d_out * out)
-/// have 32 values.
+/// Slopes of the scores of one block of 32 queries, from scores and d_probability (both
+/// [keys][32]): probabilities and slopes as A rows, slopes as B tiles. `level` and `dot` (rowsum of
+/// d_out * out) have 32 values.
 inline void slope_columns(AttentionScratch& t, ptrdiff_t keys, ptrdiff_t query, ptrdiff_t n,
                           float scale, const float* level, const float* dot) {
   const __m512 c = _mm512_set1_ps(scale * kLog2E), scales = _mm512_set1_ps(scale);
@@ -151,8 +160,8 @@ inline void slope_columns(AttentionScratch& t, ptrdiff_t keys, ptrdiff_t query, 
 }
 
 /// dot[i] = sum over a head of d_out * out, for `queries` rows; 0 behind them.
-inline void dots(const Bf16* out, const Bf16* d_out, ptrdiff_t ld, ptrdiff_t head, ptrdiff_t queries,
-                 float* dot) {
+inline void dots(const Bf16* out, const Bf16* d_out, ptrdiff_t ld, ptrdiff_t head,
+                 ptrdiff_t queries, float* dot) {
   for (ptrdiff_t i = 0; i < 32; ++i) {
     __m512 sum = _mm512_setzero_ps();
     if (i < queries)

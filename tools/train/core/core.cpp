@@ -1,7 +1,8 @@
-// Loss and gradients of the model in one call, for x86-64 processors with AMX: what train.py uses on the
-// CPU instead of torch, several times faster. The rows of a batch are dealt to `lanes`; each lane runs
-// its rows through the whole model, a few at a time so that they stay in the cache, and adds up its own
-// gradients, so lanes meet only at the end. Results depend on the number of lanes, not on timing.
+// Loss and gradients of the model in one call, for x86-64 processors with AMX: what train.py uses
+// on the CPU instead of torch, several times faster. The rows of a batch are dealt to `lanes`; each
+// lane runs its rows through the whole model, a few at a time so that they stay in the cache, and
+// adds up its own gradients, so lanes meet only at the end. Results depend on the number of lanes,
+// not on timing.
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,8 +23,8 @@
 namespace pumice::train {
 namespace {
 
-constexpr ptrdiff_t kPad = 32;           // rows behind the last: attention reads whole blocks
-constexpr ptrdiff_t kLogitRows = 128;    // logits live for so many positions at a time
+constexpr ptrdiff_t kPad = 32;         // rows behind the last: attention reads whole blocks
+constexpr ptrdiff_t kLogitRows = 128;  // logits live for so many positions at a time
 
 struct BatchView {
   const int32_t *tokens, *targets, *positions;  // [rows][context]; target -1: nothing to say
@@ -73,8 +74,14 @@ class Lane {
 
 Lane::Lane(const Shape& s, const Layout& layout, const PackedWeights& packed_weights,
            const float* cos, const float* sin, ptrdiff_t rows_at_once)
-    : s_(s), heads_(s.attention()), layout_(layout), packed_(packed_weights), cos_(cos), sin_(sin),
-      kept_(size_t(s.layers)), attention_(heads_) {
+    : s_(s),
+      heads_(s.attention()),
+      layout_(layout),
+      packed_(packed_weights),
+      cos_(cos),
+      sin_(sin),
+      kept_(size_t(s.layers)),
+      attention_(heads_) {
   const ptrdiff_t n = rows_at_once * s.context + kPad, d = s.width, ff = s.ff;
   const ptrdiff_t widest = std::max<ptrdiff_t>({2 * ff, s.vocabulary, heads_.row()});
   for (Kept& k : kept_) {
@@ -101,7 +108,8 @@ Lane::Lane(const Shape& s, const Layout& layout, const PackedWeights& packed_wei
 /// Calls each(first position, count) for the documents among the positions of now.
 void Lane::documents(auto&& each) const {
   for (ptrdiff_t at = 0, end; at < n_; at = end) {
-    for (end = at + 1; end < n_ && positions_[end] != 0; ++end) {}
+    for (end = at + 1; end < n_ && positions_[end] != 0; ++end) {
+    }
     each(at, end - at);
   }
 }
@@ -122,7 +130,8 @@ void Lane::forward_layer(size_t i) {
                       k.level.data() + first, n_, count);
   });
   std::memcpy(k.middle.data(), k.in.data(), size_t(n_ * d) * sizeof(float));
-  multiply<Out::AddF32>(rows_a(k.mixed.data(), d), w.output.forward(), n_, d, d, k.middle.data(), d);
+  multiply<Out::AddF32>(rows_a(k.mixed.data(), d), w.output.forward(), n_, d, d, k.middle.data(),
+                        d);
 
   norm_forward(k.middle.data(), w_ + at.ffn_norm, n_, d, s_.norm_eps, k.middle_factor.data(),
                normed_.data());
@@ -150,7 +159,8 @@ void Lane::add_weight_gradient(const Bf16* d_out, ptrdiff_t out, const Bf16* in_
                         in);
 }
 
-/// Loss of the wanted positions; with `backward` also d_normed_ of all, and the embedding's gradient.
+/// Loss of the wanted positions; with `backward` also d_normed_ of all, and the embedding's
+/// gradient.
 double Lane::head(bool backward) {
   const ptrdiff_t d = s_.width, v = s_.vocabulary;
   std::vector<ptrdiff_t> wanted;
@@ -205,7 +215,8 @@ void Lane::backward_layer(size_t i) {
                 d_x_.data(), g + at.ffn_norm);
 
   to_bf16(d_x_.data(), n_ * d, d_low_.data());
-  multiply<Out::AsBf16>(rows_a(d_low_.data(), d), w.output.backward(), n_, d, d, d_mixed_.data(), d);
+  multiply<Out::AsBf16>(rows_a(d_low_.data(), d), w.output.backward(), n_, d, d, d_mixed_.data(),
+                        d);
   pack_columns_b(k.mixed.data(), d, n_, d, pairs_.data());
   add_weight_gradient(d_low_.data(), d, pairs_.data(), d, n_, g + at.output);
   documents([&](ptrdiff_t first, ptrdiff_t count) {
@@ -239,8 +250,7 @@ void Lane::backward() {
 double Lane::run(const float* weights, const BatchView& batch, ptrdiff_t first, ptrdiff_t end,
                  bool with_gradients) {
   configure_tiles();
-  if (with_gradients)
-    std::memset(gradients_.data(), 0, size_t(layout_.total) * sizeof(float));
+  if (with_gradients) std::memset(gradients_.data(), 0, size_t(layout_.total) * sizeof(float));
   w_ = weights;
   double loss = 0;
   for (ptrdiff_t row = first; row < end; ++row) {
@@ -265,14 +275,17 @@ void on_lanes(int lanes, auto&& job) {
 
 struct Core {
   Core(const Shape& s, int count, const float* cos, const float* sin)
-      : shape(s), layout(s), weights(s), cos_table(s.context * s.attention().head),
+      : shape(s),
+        layout(s),
+        weights(s),
+        cos_table(s.context * s.attention().head),
         sin_table(s.context * s.attention().head) {
     const size_t bytes = size_t(s.context * s.attention().head) * sizeof(float);
     std::memcpy(cos_table.data(), cos, bytes);
     std::memcpy(sin_table.data(), sin, bytes);
     for (int i = 0; i < count; ++i) {
-      lanes.push_back(std::make_unique<Lane>(shape, layout, weights, cos_table.data(),
-                                             sin_table.data(), 1));
+      lanes.push_back(
+          std::make_unique<Lane>(shape, layout, weights, cos_table.data(), sin_table.data(), 1));
       orthogonal.push_back(std::make_unique<Orthogonal>(shape));
     }
   }
@@ -300,7 +313,8 @@ struct Core {
     return loss;
   }
 
-  /// The lanes' gradients into `to`, this lane's share of the array; returns the sum of its squares.
+  /// The lanes' gradients into `to`, this lane's share of the array; returns the sum of its
+  /// squares.
   double add_up(float* to, int lane, int count) {
     const ptrdiff_t first = layout.total * lane / count, end = layout.total * (lane + 1) / count;
     std::memcpy(to + first, lanes[0]->gradients() + first, size_t(end - first) * sizeof(float));
@@ -358,8 +372,8 @@ extern "C" void core_close(void* core) {
   delete static_cast<Core*>(core);
 }
 
-/// Sum of the losses of the wanted targets. `gradients` (of that sum) are overwritten, and *squares is
-/// the sum of their squares; null: only the loss.
+/// Sum of the losses of the wanted targets. `gradients` (of that sum) are overwritten, and *squares
+/// is the sum of their squares; null: only the loss.
 extern "C" double core_run(void* core, const float* weights, const int32_t* tokens,
                            const int32_t* targets, const int32_t* positions, int rows,
                            float* gradients, double* squares) {

@@ -1,5 +1,5 @@
-// Muon for the matrices of the layers, AdamW without decay for the embedding and the norms: the same
-// arithmetic as optimizer.py, on tiles. Arrays are flat, laid out as weights.h says.
+// Muon for the matrices of the layers, AdamW without decay for the embedding and the norms: the
+// same arithmetic as optimizer.py, on tiles. Arrays are flat, laid out as weights.h says.
 #pragma once
 
 #include <algorithm>
@@ -33,12 +33,8 @@ inline std::vector<Matrix> matrices(const Shape& s, const Layout& layout) {
   const ptrdiff_t d = s.width, ff = s.ff, kv = s.attention().kv_width();
   std::vector<Matrix> found;
   for (const Layout::Layer& l : layout.layers) {
-    const Matrix layer[] = {{l.qkv, d, d},
-                            {l.qkv + d * d, kv, d},
-                            {l.qkv + (d + kv) * d, kv, d},
-                            {l.output, d, d},
-                            {l.gate_up, ff, d},
-                            {l.gate_up + ff * d, ff, d},
+    const Matrix layer[] = {{l.qkv, d, d},    {l.qkv + d * d, kv, d}, {l.qkv + (d + kv) * d, kv, d},
+                            {l.output, d, d}, {l.gate_up, ff, d},     {l.gate_up + ff * d, ff, d},
                             {l.down, d, ff}};
     found.insert(found.end(), std::begin(layer), std::end(layer));
   }

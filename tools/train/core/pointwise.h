@@ -28,13 +28,14 @@ inline void norm_again(const float* x, const float* w, ptrdiff_t rows, ptrdiff_t
                        const float* factor, Bf16* normed) {
   for (ptrdiff_t r = 0; r < rows; ++r, x += d, normed += d)
     for (ptrdiff_t i = 0; i < d; i += 16)
-      narrow(normed + i, _mm512_loadu_ps(x + i) * _mm512_set1_ps(factor[r]) *
-                             _mm512_loadu_ps(w + i));
+      narrow(normed + i,
+             _mm512_loadu_ps(x + i) * _mm512_set1_ps(factor[r]) * _mm512_loadu_ps(w + i));
 }
 
 /// d_x += the norm's share of d_normed; d_w += its own.
-inline void norm_backward(const float* x, const float* w, const float* factor, const float* d_normed,
-                          ptrdiff_t rows, ptrdiff_t d, float* d_x, float* d_w) {
+inline void norm_backward(const float* x, const float* w, const float* factor,
+                          const float* d_normed, ptrdiff_t rows, ptrdiff_t d, float* d_x,
+                          float* d_w) {
   for (ptrdiff_t r = 0; r < rows; ++r, x += d, d_normed += d, d_x += d) {
     const __m512 f = _mm512_set1_ps(factor[r]);
     __m512 sum = _mm512_setzero_ps();
@@ -85,7 +86,8 @@ inline void gate_forward(const Bf16* gate_up, ptrdiff_t rows, ptrdiff_t ff, Bf16
 }
 
 /// From d_out: `out` again, and gate_up overwritten by its own slopes.
-inline void gate_backward(Bf16* gate_up, const Bf16* d_out, ptrdiff_t rows, ptrdiff_t ff, Bf16* out) {
+inline void gate_backward(Bf16* gate_up, const Bf16* d_out, ptrdiff_t rows, ptrdiff_t ff,
+                          Bf16* out) {
   const __m512 one = _mm512_set1_ps(1.0f);
   for (ptrdiff_t r = 0; r < rows; ++r, gate_up += 2 * ff, d_out += ff, out += ff)
     for (ptrdiff_t i = 0; i < ff; i += 16) {
@@ -102,7 +104,8 @@ inline void to_bf16(const float* from, ptrdiff_t count, Bf16* to) {
 }
 
 /// Cross-entropy of one row of logits; `slope` becomes probability - [i == right].
-inline float loss_row(const float* logits, ptrdiff_t n, int32_t right, Bf16* slope, float* scratch) {
+inline float loss_row(const float* logits, ptrdiff_t n, int32_t right, Bf16* slope,
+                      float* scratch) {
   __m512 top = _mm512_set1_ps(-1e30f);
   for (ptrdiff_t i = 0; i < n; i += 16) top = _mm512_max_ps(top, _mm512_loadu_ps(logits + i));
   const float highest = _mm512_reduce_max_ps(top);
@@ -116,7 +119,8 @@ inline float loss_row(const float* logits, ptrdiff_t n, int32_t right, Bf16* slo
   const float total = _mm512_reduce_add_ps(sum);
   if (slope) {
     const __m512 inverse = _mm512_set1_ps(1.0f / total);
-    for (ptrdiff_t i = 0; i < n; i += 16) _mm512_storeu_ps(scratch + i, _mm512_loadu_ps(scratch + i) * inverse);
+    for (ptrdiff_t i = 0; i < n; i += 16)
+      _mm512_storeu_ps(scratch + i, _mm512_loadu_ps(scratch + i) * inverse);
     scratch[right] -= 1.0f;
     to_bf16(scratch, n, slope);
   }

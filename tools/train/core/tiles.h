@@ -1,6 +1,6 @@
-// Matrix products on AMX tiles (bf16 in, f32 out), and the packings that feed them. A tile is 1 KiB:
-// 16 rows of 64 bytes. An A tile holds 16 rows x 32 k; a B tile 16 pairs of k x 16 columns, the two
-// values of a pair side by side. Every size here is a multiple of 32.
+// Matrix products on AMX tiles (bf16 in, f32 out), and the packings that feed them. A tile is 1
+// KiB: 16 rows of 64 bytes. An A tile holds 16 rows x 32 k; a B tile 16 pairs of k x 16 columns,
+// the two values of a pair side by side. Every size here is a multiple of 32.
 #pragma once
 
 #include <immintrin.h>
@@ -140,16 +140,16 @@ inline void transpose(__m512i (&r)[16]) {
 }
 
 inline __m512i pair_low(__m512i a, __m512i b) {
-  alignas(64) static constexpr uint16_t index[32] = {
-      0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
-      8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
+  alignas(64) static constexpr uint16_t index[32] = {0,  32, 1,  33, 2,  34, 3,  35, 4,  36, 5,
+                                                     37, 6,  38, 7,  39, 8,  40, 9,  41, 10, 42,
+                                                     11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
   return _mm512_permutex2var_epi16(a, _mm512_load_si512(index), b);
 }
 
 inline __m512i pair_high(__m512i a, __m512i b) {
-  alignas(64) static constexpr uint16_t index[32] = {
-      16, 48, 17, 49, 18, 50, 19, 51, 20, 52, 21, 53, 22, 54, 23, 55,
-      24, 56, 25, 57, 26, 58, 27, 59, 28, 60, 29, 61, 30, 62, 31, 63};
+  alignas(64) static constexpr uint16_t index[32] = {16, 48, 17, 49, 18, 50, 19, 51, 20, 52, 21,
+                                                     53, 22, 54, 23, 55, 24, 56, 25, 57, 26, 58,
+                                                     27, 59, 28, 60, 29, 61, 30, 62, 31, 63};
   return _mm512_permutex2var_epi16(a, _mm512_load_si512(index), b);
 }
 
@@ -212,9 +212,9 @@ void pack_columns_a(const T* from, ptrdiff_t ld, ptrdiff_t k, ptrdiff_t n, Bf16*
 
 /// Two rows of 16 f32 as one row of a B tile: pairs (first, second).
 inline __m512i pair_rows(__m512 first, __m512 second) {
-  alignas(64) static constexpr uint16_t index[32] = {
-      0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  alignas(64) static constexpr uint16_t index[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                     21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                     11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
   return _mm512_permutexvar_epi16(_mm512_load_si512(index), narrow2(first, second));
 }
 
@@ -224,8 +224,8 @@ inline __m512 exp2(__m512 x) {
   const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   const __m512 f = _mm512_sub_ps(x, whole);
   __m512 sum = _mm512_set1_ps(1.5403530e-4f);
-  for (const float c : {1.3333558e-3f, 9.6181291e-3f, 5.5504109e-2f, 2.4022651e-1f, 6.9314718e-1f,
-                        1.0f})
+  for (const float c :
+       {1.3333558e-3f, 9.6181291e-3f, 5.5504109e-2f, 2.4022651e-1f, 6.9314718e-1f, 1.0f})
     sum = _mm512_fmadd_ps(sum, f, _mm512_set1_ps(c));
   return _mm512_scalef_ps(sum, whole);
 }

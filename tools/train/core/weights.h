@@ -1,5 +1,5 @@
-// The model's weights as tiles for both directions, packed anew each step, and where the weights and
-// gradients of each tensor lie in the flat f32 arrays that Python hands over.
+// The model's weights as tiles for both directions, packed anew each step, and where the weights
+// and gradients of each tensor lie in the flat f32 arrays that Python hands over.
 #pragma once
 
 #include <vector>
@@ -17,8 +17,8 @@ struct Shape {
   HeadShape attention() const { return {heads, kv_heads, width / heads, context}; }
 };
 
-/// Offsets in the flat array, in the order of model.Shape.tensors(): the embedding, the layers, the last
-/// norm. q, k, v are neighbours, and so are gate and up: each group is one matrix here.
+/// Offsets in the flat array, in the order of model.Shape.tensors(): the embedding, the layers, the
+/// last norm. q, k, v are neighbours, and so are gate and up: each group is one matrix here.
 struct Layout {
   struct Layer {
     ptrdiff_t attn_norm, qkv, output, ffn_norm, gate_up, down;
