@@ -10,6 +10,7 @@
 #include <map>
 
 #include "engine/graph/fusions.h"
+#include "engine/graph/taps.h"
 #include "engine/model/architectures.h"
 #include "engine/schedule/lower.h"
 #include "engine/vk/hooks.h"
@@ -142,8 +143,27 @@ Result<graph::Graph> graph_of(const ModelRow& row) {
 /// Every kernel and its constants that steps of 1 to 64 tokens of a model dispatch.
 using Wanted = std::map<std::pair<std::string, std::vector<uint32_t>>, Dispatch>;
 
+Result<void> add_steps(const ModelPlan& plan, Wanted& wanted) {
+  for (const StepShape& shape : {StepShape{1, 1, Ending::Sample},
+                                 {2, 2, Ending::Sample},
+                                 {4, 4, Ending::Logits},
+                                 {8, 8, Ending::Logits},
+                                 {64, 1, Ending::Sample}}) {
+    PUMICE_TRY_ASSIGN(const auto list, lower(plan, shape));
+    for (const Dispatch& dispatch : list)
+      wanted.try_emplace({dispatch.kernel, dispatch.constants}, dispatch);
+  }
+  return {};
+}
+
+/// Also those of steps that gather statistics.
 Result<void> add_pipelines(const Capabilities& caps, const ModelRow& row, Wanted& wanted) {
   PUMICE_TRY_ASSIGN(const graph::Graph graph, graph_of(row));
+  RunOptions tapped{.max_outputs = 8};
+  tapped.taps.statistics = graph::Statistics::Gram;
+  PUMICE_TRY_ASSIGN(graph::Graph with_taps, graph::add_taps(graph, tapped.taps));
+  PUMICE_TRY_ASSIGN(const ModelPlan gathering, plan_model(std::move(with_taps), caps, tapped));
+  PUMICE_TRY(add_steps(gathering, wanted));
   for (const ActivationType activations :
        {ActivationType::F32, ActivationType::Q8, ActivationType::Auto})
     for (const CacheType cache : {CacheType::F16, CacheType::F32}) {
@@ -152,15 +172,7 @@ Result<void> add_pipelines(const Capabilities& caps, const ModelRow& row, Wanted
       options.cache = cache;
       options.max_outputs = 8;
       PUMICE_TRY_ASSIGN(const ModelPlan plan, plan_model(graph, caps, options));
-      for (const StepShape& shape : {StepShape{1, 1, Ending::Sample},
-                                     {2, 2, Ending::Sample},
-                                     {4, 4, Ending::Logits},
-                                     {8, 8, Ending::Logits},
-                                     {64, 1, Ending::Sample}}) {
-        PUMICE_TRY_ASSIGN(const auto list, lower(plan, shape));
-        for (const Dispatch& dispatch : list)
-          wanted.try_emplace({dispatch.kernel, dispatch.constants}, dispatch);
-      }
+      PUMICE_TRY(add_steps(plan, wanted));
     }
   return {};
 }
