@@ -233,18 +233,19 @@ void decode_tq2_0(const Byte* block, float* out) {
 /// How a type's scale fields can fail to be finite numbers.
 enum class ScaleKind { F32, Bf16, Halves, Exponent };
 
-// Types without blocks, many weights at a time: 16 at once is what compilers make vectors of.
+// Types without blocks, sixteen weights at a time.
 
-/// half_to_float without branches.
-inline float half_select(uint16_t h) {
+/// half_to_float without branches or choices, only masks: what compilers make vectors of.
+inline float half_by_masks(uint16_t h) {
   constexpr uint32_t kRebias = 112u << 23, kExponent = 0x0F800000u;
+  constexpr uint32_t kSmallest = 113u << 23;  // 2^-14, the smallest normal half
   const uint32_t magnitude = uint32_t(h & 0x7FFFu) << 13;
-  const uint32_t normal = magnitude + kRebias;
-  const uint32_t special = normal + kRebias;  // infinity and NaN
-  const float shifted = std::bit_cast<float>(normal + (1u << 23)) - 0x1p-14f;
   const uint32_t exponent = magnitude & kExponent;
-  uint32_t bits = exponent == kExponent ? special : normal;
-  bits = exponent == 0 ? std::bit_cast<uint32_t>(shifted) : bits;  // zero and subnormals
+  const uint32_t special = 0u - uint32_t(exponent == kExponent);  // infinity and NaN
+  const uint32_t small = 0u - uint32_t(exponent == 0);            // zero and subnormals
+  const uint32_t lifted = magnitude + kRebias + (small & (1u << 23));
+  const float value = std::bit_cast<float>(lifted) - std::bit_cast<float>(small & kSmallest);
+  const uint32_t bits = std::bit_cast<uint32_t>(value) + (special & kRebias);
   return std::bit_cast<float>(bits | uint32_t(h & 0x8000u) << 16);
 }
 
@@ -263,7 +264,7 @@ void decode_f32s(const Byte* from, uint64_t n, float* out) {
   std::memcpy(out, from, n * sizeof(float));
 }
 void decode_f16s(const Byte* from, uint64_t n, float* out) {
-  decode_halves<half_select>(from, n, out);
+  decode_halves<half_by_masks>(from, n, out);
 }
 void decode_bf16s(const Byte* from, uint64_t n, float* out) {
   decode_halves<bfloat_to_float>(from, n, out);
