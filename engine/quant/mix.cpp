@@ -125,7 +125,8 @@ std::optional<QuantType> Chooser::fixed_type(const TensorInfo& tensor) const {
 }
 
 QuantType Chooser::by_mix(const TensorInfo& tensor) {
-  if (request_.pure) return request_.mix->type;
+  const bool rules = !request_.pure && info(request_.mix->type).block_weights > 1;
+  if (!rules) return request_.mix->type;  // the float mixes have none
   const Category category = category_of(tensor.name, has_output_);
   if (category == Category::Output && request_.output) return *request_.output;
   int64_t i = 0, n = 1;

@@ -103,7 +103,7 @@ constexpr Amendment kAmendments[] = {
     {Category::AttentionK, EightExperts, std::nullopt, Q8_0},
 };
 /// Mixes whose rules are complete without.
-constexpr MixSet kUnamended = set_of(M::Seed, M::MXFP4_MOE, M::F32, M::F16, M::BF16);
+constexpr MixSet kUnamended = set_of(M::Seed, M::MXFP4_MOE);
 
 struct NamePart {
   std::string_view part;

@@ -224,6 +224,14 @@ TEST(Mix, PureIsOneTypeWithFallbacks) {
   }
 }
 
+TEST(Mix, FloatMixesAreOneTypeToo) {
+  for (const char* mix : {"F32", "F16", "BF16"})
+    for (const auto& [name, type] : types_of(llama(256, 2, 4, 1, 40), asked(mix)))
+      EXPECT_EQ(type,
+                name.find("norm") != std::string::npos ? "f32" : info(find_mix(mix)->type).name)
+          << mix << " " << name;
+}
+
 TEST(Mix, RowsThatFitNoBlockBecomeF16) {
   Shapes model = llama(256, 1, 4, 4, 40);
   EXPECT_EQ(types_of(model, asked("Q4_K_M"))["blk.0.ffn_down.weight"], "f16");
