@@ -54,7 +54,4 @@ struct TemperatureWork {
                                                  std::span<const float> row, double temperature,
                                                  double top_p, TemperatureWork& work);
 
-/// exp for x <= 0, within 1e-15 relative; 0 below -700. Sums with it are vectorised by compilers.
-[[nodiscard]] double exp_of_nonpositive(double x);
-
 }  // namespace pumice::quant

@@ -2,8 +2,8 @@
 // probability by distance from the best logit in narrow bins, then only the last bin in order.
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
+#include "engine/quant/exp_block.h"
 #include "engine/quant/row_score.h"
 
 namespace pumice::quant {
@@ -30,9 +30,16 @@ Tempered fill_probabilities(std::span<const float> row, double temperature,
   const float best = row[tempered.top];
   p.resize(row.size());
   const double scale = 1.0 / temperature;
-  for (size_t i = 0; i < row.size(); ++i)
-    p[i] = exp_of_nonpositive((double(row[i]) - double(best)) * scale);
-  const double sum = std::accumulate(p.begin(), p.end(), 0.0);
+  DoubleBlock x, weight, sums{};
+  for (size_t first = 0; first < row.size(); first += kBlock) {
+    const size_t count = std::min(kBlock, row.size() - first);
+    x.fill(2 * kLeastExponent);  // past the end: weighs nothing
+    for (size_t i = 0; i < count; ++i) x[i] = (double(row[first + i]) - double(best)) * scale;
+    exp_block(x, weight);
+    for (size_t i = 0; i < kBlock; ++i) sums[i] += weight[i];
+    std::copy_n(weight.begin(), count, p.begin() + std::ptrdiff_t(first));
+  }
+  const double sum = total(sums);
   for (double& value : p) value /= sum;
   tempered.log_sum = double(best) * scale + std::log(sum);
   return tempered;

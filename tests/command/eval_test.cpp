@@ -108,15 +108,18 @@ TEST_F(Eval, AQuantisedModelIsAwayFromItsReference) {
   if (!std::filesystem::exists(kSmall)) GTEST_SKIP() << kSmall << " is not here";
   const std::string files =
       fmt::format("-m {} --reference {} -f {} --ids -c 32 ", kSmall, kExact, ids);
-  const json kld = report("kld", files)["runs"][0]["statistics"];
+  const json run = report("kld", files)["runs"][0], kld = run["statistics"];
   EXPECT_GT(kld["kld"]["mean"]["value"].get<double>(), 1e-9);
   EXPECT_LT(kld["kld"]["mean"]["value"].get<double>(), 1.0);
   EXPECT_EQ(kld["positions"], 75);
-  const json flips = report("flips", files)["runs"][0]["flips"];
   uint64_t positions = 0;
-  for (const json& bin : flips["by_probability"]) positions += bin["positions"].get<uint64_t>();
+  for (const json& bin : run["flips"]["by_probability"])
+    positions += bin["positions"].get<uint64_t>();
   EXPECT_EQ(positions, 75u);
-  EXPECT_NEAR(1 - flips["flips"].get<double>() / 75, kld["same_top"]["value"].get<double>(), 1e-12);
+  EXPECT_NEAR(1 - run["flips"]["flips"].get<double>() / 75, kld["same_top"]["value"].get<double>(),
+              1e-12);
+  const Ran flips = eval("flips", files);
+  EXPECT_NE(flips.out.find("margin, logits"), std::string::npos) << flips.out << flips.err;
   const json curve = report("curve", files + "--chunks 3")["runs"][0]["curve"];
   EXPECT_EQ(curve[0]["first"], 0);
   EXPECT_EQ(curve.back()["last"], 30);
@@ -163,7 +166,7 @@ TEST_F(Eval, FailuresAreOneLine) {
 // The model knows no chat, but a format can be chosen, and greedy answers are always the same.
 TEST_F(Eval, QuestionsAreScoredByCategory) {
   const std::string plain =
-      fmt::format("-m {} --chat-template chatml --max-tokens 8 --act f32 ", kModel);
+      fmt::format("-m {} --chat-template chatml --max-tokens 8 -c 512 ", kModel);
   const std::string ask = R"({"question": "What is it?", "answers": ["zzz"], "category": "first"})";
   const json first = report("qa", plain + folder.write("one.jsonl", ask + "\n"));
   const std::string answer = first["answers"][0]["answer"];
@@ -182,10 +185,14 @@ TEST_F(Eval, QuestionsAreScoredByCategory) {
   const std::string file =
       folder.write("all.jsonl", ask + "\n\n" + again.dump() + "\n" + turns.dump());
   const json all = report("qa", plain + file);
+  EXPECT_EQ(all["answers"][0]["answer"], answer) << "an answer depends on the one before";
   EXPECT_EQ(all["answers"][1]["right"], true) << answer;
   EXPECT_EQ(all["scores"].size(), 4u) << "three categories and the total";
   EXPECT_EQ(all["scores"][3]["category"], "total");
   EXPECT_EQ(all["scores"][3]["right"], 1);
+  const json narrow = report("qa", plain + "-c 32 " + folder.file("one.jsonl"));
+  EXPECT_NE(narrow["answers"][0]["answer"].get<std::string>().find("context of 32"),
+            std::string::npos);
   const Ran verbose = eval("qa", plain + "--verbose " + file);
   EXPECT_NE(verbose.out.find("wrong [first] What is it?"), std::string::npos) << verbose.out;
   EXPECT_NE(verbose.out.find("expected \"zzz\""), std::string::npos) << verbose.out;

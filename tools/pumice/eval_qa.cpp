@@ -130,6 +130,12 @@ Result<std::vector<Question>> read_questions(const std::string& path) {
   return questions;
 }
 
+/// What stands for an answer where the conversation is longer than the context: it counts as wrong.
+std::string too_long(size_t tokens, uint32_t context) {
+  return fmt::format("(no answer: {} tokens of conversation in a context of {}; see -c)", tokens,
+                     context);
+}
+
 /// One conversation after another, each from an empty cache: no answer depends on the one before.
 class Examiner {
  public:
@@ -158,7 +164,8 @@ class Examiner {
     answer.tokens = reply->tokens;
     const std::string folded = text::fold_case(reply->text);
     for (const std::string& wanted : question.answers)
-      answer.right |= folded.find(text::fold_case(wanted)) != std::string::npos;
+      answer.right |=
+          answer.tokens > 0 && folded.find(text::fold_case(wanted)) != std::string::npos;
     answer.text = std::move(reply->text);
     return answer;
   }
@@ -167,6 +174,12 @@ class Examiner {
   tl::expected<Reply, Failure> answer(const std::vector<ChatMessage>& messages) {
     PUMICE_TRY_ASSIGN(const std::vector<int32_t> prompt,
                       encode_chat(engine_.tokenizer(), chat_, messages, true));
+    if (prompt.size() >= engine_.plan().options.context) {
+      Reply reply;
+      reply.text = too_long(prompt.size(), engine_.plan().options.context);
+      reply.stop = StopReason::ContextFull;
+      return reply;
+    }
     engine_.rewind(0, 0);
     engine_.set_sampling(0, {});
     engine_.set_history(0, {});

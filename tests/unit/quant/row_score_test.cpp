@@ -3,10 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numbers>
 #include <random>
+
+#include "engine/quant/exp_block.h"
 
 namespace pumice::quant {
 namespace {
@@ -37,11 +40,42 @@ double plain_kld(const std::vector<double>& p, const std::vector<double>& q) {
 }
 
 TEST(RowScore, ExpIsExact) {
-  for (double x = 0; x > -699; x -= 0.37119)
-    EXPECT_NEAR(exp_of_nonpositive(x) / std::exp(x), 1.0, 1e-15) << x;
-  EXPECT_EQ(exp_of_nonpositive(0), 1.0);
-  EXPECT_EQ(exp_of_nonpositive(-1000), 0.0);
-  EXPECT_EQ(exp_of_nonpositive(-std::numeric_limits<double>::max()), 0.0);
+  DoubleBlock x, y;
+  for (double start = 0; start > -699; start -= 0.7 * kBlock) {
+    for (size_t i = 0; i < kBlock; ++i) x[i] = std::max(start - 0.7 * double(i), -699.9);
+    exp_block(x, y);
+    for (size_t i = 0; i < kBlock; ++i) EXPECT_NEAR(y[i] / std::exp(x[i]), 1.0, 1e-15) << x[i];
+  }
+  x.fill(-1000);
+  x[0] = 0;
+  x[1] = -0.0;
+  x[2] = -std::numeric_limits<double>::max();
+  exp_block(x, y);
+  EXPECT_EQ(y[0], 1.0);
+  EXPECT_EQ(y[1], 1.0);
+  EXPECT_LT(y[2], 1e-300);
+  EXPECT_LT(y[63], 1e-300);
+}
+
+// Ids of the two best, ties and all, against a stable sort.
+TEST(RowScore, TopTwoAreThoseOfASortedRow) {
+  std::mt19937_64 random(11);
+  for (int set = 0; set < 300; ++set) {
+    std::vector<float> row(2 + random() % 200);
+    for (float& x : row) x = float(random() % 30) - 40.0f;  // many equals, all negative
+    std::vector<size_t> order(row.size());
+    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return row[a] > row[b]; });
+    std::vector<float> other(row.size());
+    other[order[0]] = 7;  // so that margin_change tells which tokens were taken for the two best
+    other[order[1]] += 2;
+    const PositionScore s = score_row(row, other, 0);
+    EXPECT_EQ(s.top_reference, order[0]);
+    EXPECT_EQ(s.margin, double(row[order[0]]) - double(row[order[1]]));
+    EXPECT_EQ(s.margin_change, 5 - s.margin);
+    EXPECT_EQ(s.top, order[0]);
+  }
 }
 
 // Two tokens: p = (3/4, 1/4) against q = (1/2, 1/2).
