@@ -85,7 +85,8 @@ TEST_F(Eval, AModelAgainstItselfIsExactlyZero) {
   }
 }
 
-TEST_F(Eval, GridAndTemperatures) {
+// One test, one folder: its runs share compiled pipelines.
+TEST_F(Eval, AQuantisedModelOverAGridAndAwayFromItsReference) {
   if (!std::filesystem::exists(kSmall)) GTEST_SKIP() << kSmall << " is not here";
   const json runs =
       report("kld", fmt::format("-m {} -f {} --ids -c 32 --act f32,q8 --kv f32,f16 --temps 0.5,1",
@@ -102,10 +103,7 @@ TEST_F(Eval, GridAndTemperatures) {
     EXPECT_NEAR(predicted / kld, 1.0, 0.2);
     EXPECT_GT(row["total_variation"]["value"].get<double>(), 0.0);
   }
-}
 
-TEST_F(Eval, AQuantisedModelIsAwayFromItsReference) {
-  if (!std::filesystem::exists(kSmall)) GTEST_SKIP() << kSmall << " is not here";
   const std::string files =
       fmt::format("-m {} --reference {} -f {} --ids -c 32 ", kSmall, kExact, ids);
   const json run = report("kld", files)["runs"][0], kld = run["statistics"];
