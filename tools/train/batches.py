@@ -1,7 +1,8 @@
 """Reads the corpus files and packs documents into batches, in an order fixed by the seed.
 
-A batch is `rows` rows of `context` positions; each row holds whole documents. What does not fit waits
-for the next batch. The state of a reader is small and plain, so that training resumes exactly.
+A batch is `rows` rows of `context` positions; each row holds whole documents. What does not fit
+waits for the next batch. The state of a reader is small and plain, so that training resumes
+exactly.
 """
 
 from dataclasses import dataclass
@@ -22,15 +23,16 @@ class Corpus:
         stem = Path(work) / name
         for part in ("tokens", "starts", "kinds"):
             if not stem.with_suffix("." + part).exists():
-                raise common.Failure(f"{stem}.{part} is missing; make the corpus first (generate.py)")
+                raise common.Failure(f"{stem}.{part} is missing; make the corpus first "
+                                     f"(generate.py)")
         starts = np.fromfile(f"{stem}.starts", dtype=np.uint64).astype(np.int64)
         self.tokens = np.memmap(f"{stem}.tokens", dtype=np.uint16, mode="r") if starts[-1] else \
             np.zeros(0, dtype=np.uint16)
         self.starts = starts
         self.kinds = np.fromfile(f"{stem}.kinds", dtype=np.uint8)
         if len(self.tokens) != starts[-1] or len(self.kinds) != len(starts) - 1:
-            raise common.Failure(f"{stem}.*: {len(self.tokens)} tokens and {len(self.kinds)} kinds, "
-                                 f"but the starts say {starts[-1]} and {len(starts) - 1}; "
+            raise common.Failure(f"{stem}.*: {len(self.tokens)} tokens and {len(self.kinds)} "
+                                 f"kinds, but the starts say {starts[-1]} and {len(starts) - 1}; "
                                  f"make the corpus anew")
 
     def __len__(self):
@@ -115,7 +117,7 @@ class Reader:
         return int(self._order[self.next - 1])
 
     def batch(self):
-        """The next batch. The pool is a tenth larger than a batch: short documents fill the gaps."""
+        """The next batch, from a pool a tenth larger: short documents fill the gaps."""
         starts, pool = self.corpus.starts, list(self.waiting)
         length = lambda d: min(self.context, int(starts[d + 1] - starts[d]) - 1)
         size = sum(map(length, pool))

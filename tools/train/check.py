@@ -1,9 +1,10 @@
-"""Compares the exported file as `pumice` runs it with the model as torch runs it: tokens and logits.
+"""Compares the exported file as `pumice` runs it with the model as torch runs it: tokens and
+logits.
 
   check.py --pumice PROGRAM [--work DIR] [--model FILE]
 
-Both use the weights as the file has them (f16 matrices); torch computes in f32. Fails if a prompt is cut
-into other tokens, or if the normalised mean square error of a prompt's logits is above 1e-5.
+Both use the weights as the file has them (f16 matrices); torch computes in f32. Fails if a prompt
+is cut into other tokens, or if the normalised mean square error of a prompt's logits is above 1e-5.
 """
 
 import argparse
@@ -17,7 +18,8 @@ import tokenizer as bpe
 
 LIMIT = 1e-5
 PROMPTS = ("Hello!", "What is Q4_K?", "my name is Ann, what is 12 + 7?",
-           "Tell me a story about a fox.\nMake it short.", "naïve 日本 🙂 \t x", "It's  they'LL 100%")
+           "Tell me a story about a fox.\nMake it short.", "naïve 日本 🙂 \t x",
+           "It's  they'LL 100%")
 
 
 def run(*command):
@@ -32,9 +34,11 @@ def weights_of(path, torch):
     import numpy as np
     metadata, tensors = gguf.read(path)
     kinds = {gguf.TYPE_F32: np.float32, gguf.TYPE_F16: np.float16}
-    return metadata, {
-        name: torch.from_numpy(np.frombuffer(data, kinds[kind]).astype(np.float32).reshape(sizes[::-1]))
-        for name, (kind, sizes, data) in tensors.items()}
+    weights = {}
+    for name, (kind, sizes, data) in tensors.items():
+        array = np.frombuffer(data, kinds[kind]).astype(np.float32)
+        weights[name] = torch.from_numpy(array.reshape(sizes[::-1]))
+    return metadata, weights
 
 
 def logits_of_pumice(program, path, ids, vocabulary):

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PACKAGES = "apt-get install --no-install-recommends python3-torch python3-numpy libopenblas0-pthread"
+PACKAGES = "apt-get install --no-install-recommends python3-torch python3-numpy " \
+           "libopenblas0-pthread"
 
 
 class Failure(Exception):

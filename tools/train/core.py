@@ -1,4 +1,4 @@
-"""Builds and calls the C++ core (core/), which computes loss and gradients on CPUs with AMX tiles."""
+"""Builds and calls the C++ core (core/): loss and gradients on processors with AMX tiles."""
 
 import ctypes
 import hashlib
@@ -55,7 +55,8 @@ def library():
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             made = Path(folder) / "core.so"
-            command = [os.environ.get("CXX", "c++"), *FLAGS, str(SOURCES / "core.cpp"), "-o", str(made)]
+            compiler = os.environ.get("CXX", "c++")
+            command = [compiler, *FLAGS, str(SOURCES / "core.cpp"), "-o", str(made)]
             subprocess.run(command, check=True, capture_output=True, text=True)
             os.replace(made, path)
     return path
@@ -83,8 +84,8 @@ class OwnBackend:
         cos, sin = model.rope_tables(shape)
         cos = cos.repeat_interleave(2, dim=1).contiguous()
         sin = self.torch.stack((-sin, sin), dim=-1).flatten(1).contiguous()
-        values = [getattr(shape, name) for name, _ in _Shape._fields_]
-        self.core = lib.core_open(ctypes.byref(_Shape(*values)), lanes, cos.data_ptr(), sin.data_ptr())
+        sizes = _Shape(*(getattr(shape, name) for name, _ in _Shape._fields_))
+        self.core = lib.core_open(ctypes.byref(sizes), lanes, cos.data_ptr(), sin.data_ptr())
         self.sizes = shape.tensors()
         self.views, self.gradient_views = self.like_weights(), self.like_weights()
 

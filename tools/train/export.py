@@ -1,6 +1,7 @@
 """Writes the trained model as GGUF: matrices f16, norms f32, tokenizer and chat template inside.
 
-The output matrix is the embedding, so there is no output.weight. Rotary pairs are neighbours already.
+The output matrix is the embedding, so there is no output.weight. Rotary pairs are neighbours
+already.
 """
 
 import argparse
@@ -88,14 +89,15 @@ def main():
     shape = model.Shape(**state["shape"])
     tokens = bpe.Tokenizer.load(work / "tokenizer.json")
     if state["tokenizer"] != common.sha256(work / "tokenizer.json"):
-        raise common.Failure(f"{work}/tokenizer.json is not the one that the checkpoint was trained with")
+        raise common.Failure(f"{work}/tokenizer.json is not the one that the checkpoint was "
+                             f"trained with")
     out = Path(o.out or work / "pumice-mini-f16.gguf")
     count = sum(w.numel() for w in state["weights"].values())
     rows = metadata(shape, tokens, o.name, f"{count / 1e6:.1f}M")
     tensors = arrays(shape, state["weights"])
     common.replace(out, lambda path: gguf.write(path, rows, tensors))
-    print(f"{out}: {count} weights after {state['done'] / 1e6:.1f} M tokens, {out.stat().st_size} bytes, "
-          f"SHA-256 {common.sha256(out)}")
+    print(f"{out}: {count} weights after {state['done'] / 1e6:.1f} M tokens, "
+          f"{out.stat().st_size} bytes, SHA-256 {common.sha256(out)}")
     return 0
 
 

@@ -43,7 +43,7 @@ def text_of(turns):
 
 
 def checked(name, turns):
-    """`turns` as the template will show them; a document that cannot be shown is the author's bug."""
+    """`turns` as the template will show them; one that cannot be shown is its author's bug."""
     roles = [role for role, _ in turns]
     rest = roles[1:] if roles[:1] == ["system"] else roles
     wanted = ["user", "assistant"] * (len(rest) // 2)
@@ -158,7 +158,8 @@ def fingerprint(seed, megabytes, tokenizer_file):
     digest = hashlib.sha256(f"{seed} {megabytes}".encode())
     files = [f for f in sorted((common.HERE / "corpus").rglob("*"))
              if f.is_file() and "__pycache__" not in f.parts]
-    for path in [common.HERE / "generate.py", common.HERE / "noise.py", Path(tokenizer_file), *files]:
+    files += [common.HERE / "generate.py", common.HERE / "noise.py", Path(tokenizer_file)]
+    for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
@@ -174,7 +175,8 @@ def sample(options):
     counts = bpe.count_words(texts)
     learnt = bpe.learn(counts, options.vocabulary)
     if learnt.size != options.vocabulary:
-        print(f"note: the sample gave {learnt.size} tokens of {options.vocabulary}", file=sys.stderr)
+        print(f"note: the sample gave {learnt.size} tokens of {options.vocabulary}",
+              file=sys.stderr)
     common.replace(path, learnt.save)
     letters, ids = 0, 0
     for word, n in counts.items():

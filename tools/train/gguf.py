@@ -1,4 +1,4 @@
-"""Writes (and, for tests, reads) GGUF version 3 files: metadata, a table of tensors, aligned data."""
+"""Writes (and, for tests, reads) GGUF files, version 3: metadata, table of tensors, data."""
 
 import struct
 from pathlib import Path

@@ -1,8 +1,8 @@
 """Who computes the gradients: torch on the CPU or a GPU, or the C++ core (core.cpp).
 
 A backend has `device`, `name`, adopt(weights) -> the same weights where it wants them,
-gradients(weights, batch) -> (sum of losses, {name: gradient of it}, norm of all gradients together),
-loss(weights, batch), and perhaps step() (optimizer.py).
+gradients(weights, batch) -> (sum of losses, {name: gradient of it}, norm of all gradients
+together), loss(weights, batch), and perhaps step() (optimizer.py).
 """
 
 import sys

@@ -4,8 +4,8 @@ Weights are a plain dict under their GGUF names, so that a checkpoint, the C++ c
 file speak of the same things. Rotary pairs are neighbours (2i, 2i+1), as GGUF's llama wants them:
 nothing is permuted on export. The output matrix is the embedding.
 
-A batch is [rows, context]: each row holds whole documents one after the other; a position attends to
-earlier positions of its own document only.
+A batch is [rows, context]: each row holds whole documents one after the other; a position attends
+to earlier positions of its own document only.
 """
 
 import math
@@ -38,7 +38,8 @@ class Shape:
             if getattr(self, name) % QUANT_ROW:
                 return f"{name} {getattr(self, name)} is not a multiple of {QUANT_ROW}"
         if self.width % self.heads or self.heads % self.kv_heads or self.head % 2:
-            return f"{self.heads} heads and {self.kv_heads} KV heads do not divide width {self.width}"
+            return f"{self.heads} heads and {self.kv_heads} KV heads do not divide width " \
+                   f"{self.width}"
         return None
 
     def tensors(self):
@@ -178,7 +179,8 @@ class Llama:
 
     def loss(self, weights, batch):
         """Sum of the losses of a batch's wanted tokens."""
-        hidden = self.hidden(weights, batch.tokens, batch.positions, attention_mask(batch.documents))
+        mask = attention_mask(batch.documents)
+        hidden = self.hidden(weights, batch.tokens, batch.positions, mask)
         wanted = batch.targets >= 0
         return WantedLoss.apply(hidden[wanted], weights["token_embd.weight"].to(self.precision),
                                 batch.targets[wanted])

@@ -1,16 +1,16 @@
 """Muon for the matrices, AdamW without decay for the embedding and the norms.
 
 Muon moves a matrix by the orthogonal matrix nearest to its momentum, found with five steps of a
-fifth-degree Newton-Schulz iteration; matrices of one shape are iterated as one batch. Where the C++ core
-computes the gradients it takes these steps too (core/optimizer.h).
+fifth-degree Newton-Schulz iteration; matrices of one shape are iterated as one batch. Where the C++
+core computes the gradients it takes these steps too (core/optimizer.h).
 """
 
 import math
 
 import torch
 
-# Coefficients of the iteration x <- a x + (b A + c A A) x with A = x x^T: the slope at 0 is steep and
-# singular values end near 1 (within 0.7 to 1.2, which is enough).
+# Coefficients of the iteration x <- a x + (b A + c A A) x with A = x x^T: the slope at 0 is steep
+# and singular values end near 1 (within 0.7 to 1.2, which is enough).
 NS = (3.4445, -4.7750, 2.0315)
 NS_STEPS = 5
 

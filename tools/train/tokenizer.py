@@ -188,7 +188,7 @@ def learn(counts, size, least=8):
 
 
 def _merge(pair, new, spelt, weight, pairs, places):
-    """Joins `pair` into the id `new` in every word that has it; returns the pairs whose counts moved."""
+    """Joins `pair` into the id `new` in every word; returns the pairs whose counts moved."""
     moved = set()
     for at in places.pop(pair):
         ids, n = spelt[at], weight[at]

@@ -1,9 +1,10 @@
 """Trains the model; run the same command again to go on where it stopped.
 
-The state (weights, both optimizers, position in the data, counters) is saved every few minutes, at the
-end, at the time limit and on SIGINT or SIGTERM. Time is the processor time of the process per thread, so
-a run that is stopped for an hour (SIGSTOP) loses nothing of its limit. A step never sees the clock: with
-the same seed, data, threads and machine, a resumed run gives the same weights as an unbroken one.
+The state (weights, both optimizers, position in the data, counters) is saved every few minutes, at
+the end, at the time limit and on SIGINT or SIGTERM. Time is the processor time of the process per
+thread, so a run that is stopped for an hour (SIGSTOP) loses nothing of its limit. A step never sees
+the clock: with the same seed, data, threads and machine, a resumed run gives the same weights as an
+unbroken one.
 """
 
 import argparse
@@ -26,9 +27,9 @@ HELD_PER_KIND = 40      # documents that the held-out loss is measured on
 
 def options():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("--work", default="build/train", help="folder with the corpus; the state goes there")
+    p.add_argument("--work", default="build/train", help="folder of corpus and state")
     p.add_argument("--tokens", type=float, default=100, help="millions of tokens to train on")
-    p.add_argument("--minutes", type=float, default=140, help="processor minutes until it saves and ends")
+    p.add_argument("--minutes", type=float, default=140, help="processor minutes a run")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--rows", type=int, default=16, help="rows of a batch")
     p.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
@@ -41,7 +42,7 @@ def options():
     p.add_argument("--muon", type=float, default=0.02, help="rate of the matrices")
     p.add_argument("--adam", type=float, default=3e-3, help="rate of the embedding and the norms")
     p.add_argument("--save-minutes", type=float, default=4)
-    p.add_argument("--held-steps", type=int, default=1000, help="steps between held-out measurements")
+    p.add_argument("--held-steps", type=int, default=1000, help="steps between held-out losses")
     p.add_argument("--log-steps", type=int, default=20)
     p.add_argument("--max-steps", type=int, default=0, help="stop after so many steps (for tests)")
     return p.parse_args()
@@ -90,7 +91,8 @@ class Training:
         self.o, self.torch = o, torch
         path = Path(o.work) / "tokenizer.json"
         if not path.exists():
-            raise common.Failure(f"{path} is missing; make tokenizer and corpus first (generate.py)")
+            raise common.Failure(f"{path} is missing; make tokenizer and corpus first "
+                                 f"(generate.py)")
         self.tokenizer_hash = common.sha256(path)
         self.shape = model.Shape(tokenizer.Tokenizer.load(path).size, o.width, o.layers, o.heads,
                                  o.kv_heads, o.ff, o.context)
@@ -116,8 +118,8 @@ class Training:
         count = max(1, batch.wanted)
         norm /= count
         if not math.isfinite(norm) or not math.isfinite(loss):
-            raise common.Failure(f"step {self.optimizer.steps}: loss {loss}, gradient norm {norm}; a "
-                                 f"lower rate (--muon, --adam) may help; the last state is kept")
+            raise common.Failure(f"step {self.optimizer.steps}: loss {loss}, gradient norm {norm}; "
+                                 f"a lower rate (--muon, --adam) may help; the last state is kept")
         scale = min(1.0, CLIP / (norm + 1e-6)) / count
         factor = rate_factor(self.done, self.o.tokens * 1e6, self.optimizer.steps)
         self.optimizer.step(gradients, scale, factor)
@@ -160,8 +162,8 @@ class Training:
         for what, mine in (("shape", self.shape.as_dict()), ("tokenizer", self.tokenizer_hash),
                            ("seed", self.o.seed)):
             if state[what] != mine:
-                raise common.Failure(f"{self.path} is of another {what} ({state[what]}, now {mine}); "
-                                     f"remove it to start anew")
+                raise common.Failure(f"{self.path} is of another {what} ({state[what]}, now "
+                                     f"{mine}); remove it to start anew")
         for name, w in self.weights.items():
             w.copy_(state["weights"][name])
         self.optimizer.load(state["optimizer"])

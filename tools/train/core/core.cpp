@@ -1,6 +1,6 @@
 // Loss and gradients of the model in one call, for x86-64 processors with AMX: what train.py uses
 // on the CPU instead of torch, several times faster. The rows of a batch are dealt to `lanes`; each
-// lane runs its rows through the whole model, a few at a time so that they stay in the cache, and
+// lane runs its rows through the whole model, one at a time so that it stays in the cache, and
 // adds up its own gradients, so lanes meet only at the end. Results depend on the number of lanes,
 // not on timing.
 #include <sys/syscall.h>
@@ -23,8 +23,8 @@
 namespace pumice::train {
 namespace {
 
-constexpr ptrdiff_t kPad = 32;         // rows behind the last: attention reads whole blocks
-constexpr ptrdiff_t kLogitRows = 128;  // logits live for so many positions at a time
+constexpr ptrdiff_t kPad = 32;        // rows behind the last: attention reads whole blocks
+constexpr ptrdiff_t kLogitRows = 64;  // logits live for so many positions at a time
 
 struct BatchView {
   const int32_t *tokens, *targets, *positions;  // [rows][context]; target -1: nothing to say
@@ -41,7 +41,7 @@ struct Kept {
 class Lane {
  public:
   Lane(const Shape& s, const Layout& layout, const PackedWeights& packed_weights, const float* cos,
-       const float* sin, ptrdiff_t rows_at_once);
+       const float* sin);
   bool ok() const { return gradients_.data() != nullptr; }
 
   /// Rows [first, end) of the batch; returns the sum of losses, adds to gradients() if `backward`.
@@ -73,7 +73,7 @@ class Lane {
 };
 
 Lane::Lane(const Shape& s, const Layout& layout, const PackedWeights& packed_weights,
-           const float* cos, const float* sin, ptrdiff_t rows_at_once)
+           const float* cos, const float* sin)
     : s_(s),
       heads_(s.attention()),
       layout_(layout),
@@ -82,7 +82,7 @@ Lane::Lane(const Shape& s, const Layout& layout, const PackedWeights& packed_wei
       sin_(sin),
       kept_(size_t(s.layers)),
       attention_(heads_) {
-  const ptrdiff_t n = rows_at_once * s.context + kPad, d = s.width, ff = s.ff;
+  const ptrdiff_t n = s.context + kPad, d = s.width, ff = s.ff;
   const ptrdiff_t widest = std::max<ptrdiff_t>({2 * ff, s.vocabulary, heads_.row()});
   for (Kept& k : kept_) {
     for (Buffer<float>* b : {&k.in, &k.middle}) b->resize(n * d);
@@ -285,7 +285,7 @@ struct Core {
     std::memcpy(sin_table.data(), sin, bytes);
     for (int i = 0; i < count; ++i) {
       lanes.push_back(
-          std::make_unique<Lane>(shape, layout, weights, cos_table.data(), sin_table.data(), 1));
+          std::make_unique<Lane>(shape, layout, weights, cos_table.data(), sin_table.data()));
       orthogonal.push_back(std::make_unique<Orthogonal>(shape));
     }
   }

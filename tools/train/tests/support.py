@@ -18,7 +18,8 @@ def write_work(folder, documents=600):
         a, b = rng.randrange(5), rng.randrange(5)
         turns.append([("user", f"{a} + {b}?"), ("assistant", f"It is {a + b}.")])
     words = bpe.count_words(text for document in turns for _, text in document)
-    merged = bpe.learn(words + bpe.count_words(["user assistant and many other different words"] * 9), 288, least=1)
+    words += bpe.count_words(["user assistant and many other different words"] * 9)
+    merged = bpe.learn(words, 288, least=1)
     assert merged.size == 288, merged.size
     merged.save(Path(folder) / "tokenizer.json")
     for name, part in (("train", turns[20:]), ("held", turns[:20])):

@@ -42,7 +42,8 @@ class Made(unittest.TestCase):
         self.assertGreater(len(made), 10)
 
     def test_documents_that_cannot_be_shown(self):
-        for turns in ([], [("user", "a")], [("assistant", "a")], [("user", "a"), ("assistant", " ")],
+        for turns in ([], [("user", "a")], [("assistant", "a")],
+                      [("user", "a"), ("assistant", " ")],
                       [("user", "a"), ("system", "b"), ("assistant", "c")]):
             with self.assertRaises(common.Failure):
                 generate.checked("kind", turns)
@@ -87,7 +88,8 @@ class Files(unittest.TestCase):
 
 
 class Noise(unittest.TestCase):
-    TURNS = [("system", "Answer briefly."), ("user", "My name is Marta. Where's the library, please?"),
+    TURNS = [("system", "Answer briefly."),
+             ("user", "My name is Marta. Where's the library, please?"),
              ("assistant", "Hello Marta, the library is there.")]
 
     def test_replies_stay_and_words_of_replies_are_not_misspelt(self):

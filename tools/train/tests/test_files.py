@@ -32,7 +32,8 @@ class Batches(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         rng = random.Random(2)
-        self.corpus = write_corpus(self.folder.name, [rng.randrange(3, 60) for _ in range(400)] + [200])
+        lengths = [rng.randrange(3, 60) for _ in range(400)] + [200]
+        self.corpus = write_corpus(self.folder.name, lengths)
 
     def tearDown(self):
         self.folder.cleanup()
@@ -80,8 +81,9 @@ class Batches(unittest.TestCase):
 
 class Gguf(unittest.TestCase):
     def test_round_trip(self):
-        metadata = [("a.text", gguf.STRING, "naïve"), ("a.count", gguf.U32, 7), ("a.real", gguf.F32, 0.5),
-                    ("a.flag", gguf.BOOL, True), ("a.words", (gguf.ARRAY, gguf.STRING), ["x", "", "日"]),
+        metadata = [("a.text", gguf.STRING, "naïve"), ("a.count", gguf.U32, 7),
+                    ("a.real", gguf.F32, 0.5), ("a.flag", gguf.BOOL, True),
+                    ("a.words", (gguf.ARRAY, gguf.STRING), ["x", "", "日"]),
                     ("a.kinds", (gguf.ARRAY, gguf.I32), [1, -3])]
         tensors = [("one", gguf.TYPE_F32, np.arange(5, dtype=np.float32)),
                    ("two", gguf.TYPE_F16, np.arange(6, dtype=np.float16).reshape(2, 3))]

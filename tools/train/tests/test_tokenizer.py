@@ -68,7 +68,7 @@ class Bpe(unittest.TestCase):
         self.assertEqual(bpe.learn(counts, 300, 1).merges, bpe.learn(turned, 300, 1).merges)
 
     def test_merges_follow_the_counts(self):
-        # "ab" occurs 5 times, "bc" 4 times of which 3 inside "abc", whose "bc" the first merge takes
+        # "ab" occurs 5 times, "bc" 4 times, 3 of them inside "abc", where the first merge takes b
         tokens = bpe.learn({b"abc": 3, b"ab": 2, b"bc": 1}, 256 + 3 + 3, least=1)
         self.assertEqual([tokens.pieces[256 + i] for i in range(3)], [b"ab", b"abc", b"bc"])
 

@@ -51,7 +51,8 @@ def random_batch(shape, rows, seed=1, longest=70):
             n = int(min(shape.context - at, rng.integers(1, longest)))
             documents[r, at:at + n], positions[r, at:at + n] = number, np.arange(n)
             at, number = at + n, number + 1
-    return batches.Batch(tokens, targets, documents, positions, tokens.size, int((targets >= 0).sum()))
+    wanted = int((targets >= 0).sum())
+    return batches.Batch(tokens, targets, documents, positions, tokens.size, wanted)
 
 
 def error(found, expected):
@@ -222,7 +223,8 @@ class Runs(unittest.TestCase):
         kind, sizes, data = tensors["blk.0.attn_k.weight"]
         self.assertEqual((kind, sizes), (gguf.TYPE_F16, [256, 128]))
         self.assertEqual(data, weights["blk.0.attn_k.weight"].numpy().astype(np.float16).tobytes())
-        self.assertEqual(tensors["output_norm.weight"][2], weights["output_norm.weight"].numpy().tobytes())
+        self.assertEqual(tensors["output_norm.weight"][2],
+                         weights["output_norm.weight"].numpy().tobytes())
 
 
 class Words(unittest.TestCase):
