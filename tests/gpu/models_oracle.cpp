@@ -36,28 +36,6 @@ double limit_of(const std::string& name, const Tier& tier) {
   return name.find("gemma") != std::string::npos ? 1e-5 : 1e-6;
 }
 
-/// Logits of tokens [first_output, n), `chunk` tokens a step.
-Result<std::vector<float>> logits_in_steps(GraphRunner& runner, std::span<const uint32_t> ids,
-                                           uint32_t first_output, uint32_t chunk) {
-  std::vector<float> all;
-  for (uint32_t at = 0; at < ids.size(); at += chunk) {
-    std::vector<reference::TokenAt> tokens;
-    for (uint32_t i = at; i < std::min<size_t>(at + chunk, ids.size()); ++i)
-      tokens.push_back({ids[i], {0, i}, i >= first_output});
-    runner.set_tokens(tokens);
-    const bool wanted = at + tokens.size() > first_output;
-    const uint32_t outputs = wanted ? uint32_t(at + tokens.size() - std::max(at, first_output)) : 0;
-    PUMICE_TRY(runner.run({chunk, outputs, wanted ? Ending::Logits : Ending::None, false}));
-    const uint32_t n_vocab = runner.plan().graph.n_vocab;
-    const auto rows = runner.floats(runner.plan().logits_host);
-    for (uint32_t row = 0; row < outputs; ++row) {
-      const auto from = rows.subspan(size_t(row) * graph::column_stride(n_vocab), n_vocab);
-      all.insert(all.end(), from.begin(), from.end());
-    }
-  }
-  return all;
-}
-
 void compare(GraphRunner& runner, const std::string& name, const Tier& tier, uint32_t chunk) {
   const auto expected = read_oracle(name);
   ASSERT_TRUE(expected) << name;

@@ -112,7 +112,8 @@ TEST_F(RadvCompile, EveryModule) {
              rows.size(), unsupported, spilling, path);
 }
 
-/// A model whose pipelines are compiled; all with f16 and f32 cache, f32 and int8 activations.
+/// A model whose pipelines are compiled; with every precision of activations, then every format of
+/// the cache.
 struct ModelRow {
   const char* architecture;
   test::ModelSize size;
@@ -164,9 +165,17 @@ Result<void> add_pipelines(const Capabilities& caps, const ModelRow& row, Wanted
   PUMICE_TRY_ASSIGN(graph::Graph with_taps, graph::add_taps(graph, tapped.taps));
   PUMICE_TRY_ASSIGN(const ModelPlan gathering, plan_model(std::move(with_taps), caps, tapped));
   PUMICE_TRY(add_steps(gathering, wanted));
+  const CacheFormat formats[] = {CacheType::F16,
+                                 CacheType::F32,
+                                 CacheType::Q8_0,
+                                 CacheType::Q4_0,
+                                 {CacheType::Q8_0, CacheType::Q4_0},
+                                 {CacheType::F16, CacheType::F16, true},
+                                 {CacheType::Q4_0, CacheType::Q4_0, true}};
   for (const ActivationType activations :
        {ActivationType::F32, ActivationType::Q8, ActivationType::Auto})
-    for (const CacheType cache : {CacheType::F16, CacheType::F32}) {
+    for (const CacheFormat& cache : formats) {
+      if (activations != ActivationType::Auto && &cache != formats) continue;
       RunOptions options;
       options.activations = activations;
       options.cache = cache;

@@ -19,7 +19,7 @@ namespace pumice::test {
 struct Precision {
   const char* name;
   ActivationType activations;
-  CacheType cache;
+  CacheFormat cache;
 };
 inline constexpr Precision kExact{"f32/f32", ActivationType::F32, CacheType::F32};
 inline constexpr Precision kFast{"q8/f16", ActivationType::Q8, CacheType::F16};

@@ -37,7 +37,7 @@ struct Tier {
   bool gpu = false;                ///< pretend that the device is no CPU: attention is split
   uint64_t max_storage_range = 0;  ///< lowered to this when set
   ActivationType activations = ActivationType::F32;
-  CacheType cache = CacheType::F32;
+  CacheFormat cache = CacheType::F32;
   bool deterministic = true;  ///< false: tiled kernels are eligible
 };
 
@@ -81,6 +81,11 @@ class GraphRunner {
   PlannedBuffers buffers_;
   std::vector<std::pair<StepShape, vk::CommandId>> commands_;
 };
+
+/// Logits of tokens [first_output, n) of sequence 0, `chunk` tokens a step.
+[[nodiscard]] Result<std::vector<float>> logits_in_steps(GraphRunner& runner,
+                                                         std::span<const uint32_t> ids,
+                                                         uint32_t first_output, uint32_t chunk);
 
 /// Random columns in [-size, size), every 37th element four times as large.
 [[nodiscard]] reference::Matrix random_matrix(uint32_t rows, uint32_t columns, float size,

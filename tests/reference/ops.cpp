@@ -99,8 +99,14 @@ void LayerCache::store(const Place& place, std::span<const double> k, std::span<
     key_columns.resize(place.position + 1, std::vector<double>(k.size()));
     value_columns.resize(place.position + 1, std::vector<double>(v.size()));
   }
-  key_columns[place.position].assign(k.begin(), k.end());
-  value_columns[place.position].assign(v.begin(), v.end());
+  std::vector<double>& key = key_columns[place.position];
+  std::vector<double>& value = value_columns[place.position];
+  key.assign(k.begin(), k.end());
+  value.assign(v.begin(), v.end());
+  for (uint32_t head = 0; head < shape.kv_heads; ++head) {
+    if (k_codec) k_codec(std::span(key).subspan(size_t(head) * shape.head_k, shape.head_k));
+    if (v_codec) v_codec(std::span(value).subspan(size_t(head) * shape.head_v, shape.head_v));
+  }
 }
 
 double activate(double x, graph::Activation activation) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/graph/graph.h"
+#include "tests/reference/cache_codec.h"
 
 namespace pumice::reference {
 
@@ -43,9 +44,11 @@ struct Place {
   uint32_t sequence = 0, position = 0;
 };
 
-/// Keys and values of one layer: per sequence, one column per position.
+/// Keys and values of one layer: per sequence, one column per position, each head as its codec
+/// leaves it.
 struct LayerCache {
   graph::CacheLayer shape;
+  HeadCodec k_codec, v_codec;
   std::map<uint32_t, std::vector<std::vector<double>>> keys, values;
 
   void store(const Place& place, std::span<const double> k, std::span<const double> v);

@@ -42,7 +42,14 @@ void Interpreter::reset() {
   values_.assign(graph_.values.size(), {});
   tables_.resize(graph_.ropes.size());
   caches_.clear();
-  for (const graph::CacheLayer& layer : graph_.layers) caches_.push_back({layer, {}, {}});
+  for (const graph::CacheLayer& layer : graph_.layers)
+    caches_.push_back({layer, k_codec_, v_codec_, {}, {}});
+}
+
+void Interpreter::set_cache_format(const CacheFormat& format) {
+  k_codec_ = head_codec(format.k, format.rotate);
+  v_codec_ = head_codec(format.v, format.rotate);
+  reset();
 }
 
 void Interpreter::begin(std::span<const TokenAt> tokens) {

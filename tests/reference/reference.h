@@ -38,6 +38,8 @@ class Interpreter {
   [[nodiscard]] Result<Matrix> logits(std::span<const uint32_t> tokens, uint32_t first_output = 0);
 
   void reset();
+  /// From now on the cache holds K and V as a format leaves them (exact doubles at first).
+  void set_cache_format(const CacheFormat& format);
 
   // ---- node by node, for tests of single ops
   /// Sets what Embed, RopeStore, Attention and SelectOutputs read, and clears all values.
@@ -70,6 +72,7 @@ class Interpreter {
   std::vector<Dense> weights_;
   std::vector<Matrix> values_;  ///< by ValueId; views have none
   std::vector<LayerCache> caches_;
+  HeadCodec k_codec_, v_codec_;
   std::vector<std::vector<float>> tables_;  ///< per rope, grown as positions need
   std::vector<uint32_t> ids_, output_columns_;
   std::vector<Place> places_;
