@@ -60,7 +60,7 @@ const Row kFailing[] = {
     {"run -m x -p y --temp hot", 2, "--temp"},
     {"run -m x -p y --act f64", 2, "--act"},
     {"run -m x -p y --kv q9_0", 2, "q8_0"},
-    {"run -m x -p y -ctk q9_0", 2, "--cache-type-k"},
+    {"run -m x -p y -ctk q9_0", 2, "--kv-k"},
     {"run -m x -p y --without magic", 2, "magic"},
     {"run -m x -p y -c -5", 2, "-c"},
     {"run -m x", 2, "-p"},

@@ -105,7 +105,7 @@ TEST_F(Run, FailuresAreOneLineAndLeaveNothing) {
       {"run", "-f /nonexistent", 1, "/nonexistent"},
       {"run", "-p 'a text of more than four tokens' -c 4", 1, "context of 4"},
       {"run", "-p x --device nonsense", 1, "nonsense"},
-      {"run", "-p x --kv q8_0", 1, "heads of this model have 8 elements"},
+      {"run", "-p x --kv q8_0", 1, "heads of this model have 16 elements"},
       {"run", "-p x -ctv q4_0", 1, "(--kv-v f16)"},
       {"run", "-p x --chat-template nonsense", 1, "nonsense"},
       {"logits", "--tokens 1,512 -o rows", 1, "512"},
