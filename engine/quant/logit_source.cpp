@@ -7,7 +7,7 @@
 
 namespace pumice::quant {
 
-RunOptions evaluation_run(uint32_t context, ActivationType activations, CacheType cache) {
+RunOptions evaluation_run(uint32_t context, ActivationType activations, CacheFormat cache) {
   RunOptions run;
   run.context = context;
   run.max_chunk = std::min(context, 512u);

@@ -29,7 +29,7 @@ class LogitSource {
 /// Options for an engine that evaluates chunks of `context`: whole chunks in steps of up to 512
 /// tokens, with logits for the scored part of each.
 [[nodiscard]] RunOptions evaluation_run(uint32_t context, ActivationType activations,
-                                        CacheType cache);
+                                        CacheFormat cache);
 
 /// A model that runs, on sequence 0 of an engine that the caller keeps.
 class EngineSource final : public LogitSource {

@@ -82,8 +82,9 @@ void add_lists(CLI::App& app, EvalFlags& flags, EvalKind kind) {
     std::vector<std::string>& list;
     const char* what;
   };
-  for (const Row& row : {Row{"--act", flags.act, "Precisions of activations to run: f32,q8"},
-                         Row{"--kv", flags.kv, "Precisions of the KV cache to run: f32,f16"}})
+  for (const Row& row :
+       {Row{"--act", flags.act, "Precisions of activations to run: f32,q8"},
+        Row{"--kv", flags.kv, "Caches to run: f32,f16,q8_0,q4_0,q8_0/q4_0 (K/V),q4_0+rotate"}})
     app.add_option(row.name, row.list, row.what)
         ->delimiter(',')
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)

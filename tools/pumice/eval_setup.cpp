@@ -26,7 +26,10 @@ constexpr std::array kActivations = {
 constexpr std::array kCaches = {
     Word<CacheType>{"f32", CacheType::F32},
     Word<CacheType>{"f16", CacheType::F16},
+    Word<CacheType>{"q8_0", CacheType::Q8_0},
+    Word<CacheType>{"q4_0", CacheType::Q4_0},
 };
+constexpr std::string_view kRotated = "+rotate";
 
 /// Logits that are kept in memory rather than computed again or side by side, bytes.
 constexpr uint64_t kMostKept = uint64_t(1) << 30;
@@ -40,6 +43,22 @@ auto find_word(const Table& table, const std::string& word, const char* flag)
     known += fmt::format(" {}", row.word);
   }
   return fail(ErrorCode::BadArgument, "{}: \"{}\" is none of{}", flag, word, known);
+}
+
+/// "q8_0", "q8_0/q4_0" (K and V), each with "+rotate" behind it for a Hadamard transform.
+Result<CacheFormat> cache_of(std::string word) {
+  CacheFormat cache;
+  if (word.ends_with(kRotated)) {
+    cache.rotate = true;
+    word.resize(word.size() - kRotated.size());
+  }
+  const size_t slash = word.find('/');
+  PUMICE_TRY_ASSIGN(cache.k, find_word(kCaches, word.substr(0, slash), "--kv"));
+  cache.v = cache.k;
+  if (slash != std::string::npos) {
+    PUMICE_TRY_ASSIGN(cache.v, find_word(kCaches, word.substr(slash + 1), "--kv"));
+  }
+  return cache;
 }
 
 uint32_t context_of(const EvalFlags& flags, const model::Config& config) {
@@ -131,7 +150,7 @@ Result<std::vector<NamedRun>> grid_of(const EvalFlags& flags) {
   for (const std::string& act : flags.act) {
     for (const std::string& kv : flags.kv) {
       PUMICE_TRY_ASSIGN(const ActivationType activations, find_word(kActivations, act, "--act"));
-      PUMICE_TRY_ASSIGN(const CacheType cache, find_word(kCaches, kv, "--kv"));
+      PUMICE_TRY_ASSIGN(const CacheFormat cache, cache_of(kv));
       NamedRun& named = grid.emplace_back(NamedRun{act, kv, {}});
       named.run.activations = activations;
       named.run.cache = cache;
