@@ -14,9 +14,19 @@ layout(set = 0, binding = 1, std430) buffer Gram { float gram[]; };  // [block][
 const uint WIDE = 8;              // columns of the block per workgroup
 const uint kAtOnce = 32 / WIDE;   // columns of x that eight lanes load as right sides
 
-// Columns that do not count must not be multiplied: what lies there may be infinite.
-vec4 channels(uint matrix, uint c, uint quad, uint seen) {
-  return c < seen ? in_quad(seen_quad(matrix, c) + quad) : vec4(0.0);
+vec4 sums[WIDE];
+
+// kAtOnce columns of x; with `partial`, those past `seen` do not count and must not be multiplied:
+// what lies there may be infinite.
+void add_columns(uint matrix, uint c, uint seen, bool partial, uint row_quad, uint column_quad) {
+  uint lane = gl_SubgroupInvocationID, own = c + lane / (WIDE / 4);
+  vec4 right = in_quad(seen_quad(matrix, partial ? min(own, seen - 1) : own) + column_quad);
+  if (partial && own >= seen) right = vec4(0.0);
+  UNROLL for (uint t = 0; t < kAtOnce; ++t) {
+    vec4 left = in_quad(seen_quad(matrix, partial ? min(c + t, seen - 1) : c + t) + row_quad);
+    UNROLL for (uint j = 0; j < WIDE; ++j)
+      sums[j] += left * subgroupShuffle(right[j & 3], t * (WIDE / 4) + (j >> 2));
+  }
 }
 
 void main() {
@@ -28,17 +38,12 @@ void main() {
   uint first_row = (gl_WorkGroupID.y & 1) * 32 + 4 * lane, first_column = (gl_WorkGroupID.y >> 1) * WIDE;
   uint row_quad = (place.x * PUMICE_GRAM_TILE + first_row) / 4;
   uint column_quad = (place.y * PUMICE_GRAM_TILE + first_column) / 4 + lane % (WIDE / 4);
-  vec4 sums[WIDE];
   UNROLL for (uint j = 0; j < WIDE; ++j) sums[j] = vec4(0.0);
 
-  LOOP for (uint c = 0; c < seen; c += kAtOnce) {
-    vec4 right = channels(matrix, c + lane / (WIDE / 4), column_quad, seen);
-    UNROLL for (uint t = 0; t < kAtOnce; ++t) {
-      vec4 left = channels(matrix, c + t, row_quad, seen);
-      UNROLL for (uint j = 0; j < WIDE; ++j)
-        sums[j] += left * subgroupShuffle(right[j & 3], t * (WIDE / 4) + (j >> 2));
-    }
-  }
+  uint whole = seen / kAtOnce * kAtOnce;
+  LOOP for (uint c = 0; c < whole; c += kAtOnce)
+    add_columns(matrix, c, seen, false, row_quad, column_quad);
+  if (whole < seen) add_columns(matrix, whole, seen, true, row_quad, column_quad);
 
   uint at = (gl_WorkGroupID.x * PUMICE_GRAM_TILE + first_row) * PUMICE_GRAM_TILE + first_column;
   UNROLL for (uint j = 0; j < WIDE; ++j)

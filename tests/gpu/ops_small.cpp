@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "engine/session/statistics.h"
 #include "shaders/shared/push.h"
 #include "tests/gpu/row_blocks.h"
 #include "tests/gpu/row_graph.h"
@@ -265,6 +266,27 @@ TEST_F(OpsSmall, EmbeddingBeyondTheDevicesBindings) {
     for (uint32_t r = 0; r < kColumns; ++r)
       ASSERT_EQ(out.column(c)[r], double(rows[size_t{tokens[c].id} * kColumns + r]))
           << "token " << tokens[c].id << " row " << r;
+}
+
+/// The way of sums from memory that the host does not see: pieces, the last one short.
+TEST_F(OpsSmall, ReadBackThroughCopies) {
+  const auto file = weights_of(norm_row(64, 64, 1.0f));
+  ASSERT_NE(file, nullptr);
+  graph::Graph graph;
+  for (const char* name : {"a", "b", "out"}) graph.values.push_back({.name = name, .width = 4096});
+  graph.nodes = {{graph::Add{.a = 0, .b = 1, .out = 2}, "add"}};
+  auto runner = GraphRunner::create(device(), *file, graph, kTiers[0], {.max_chunk = 128});
+  ASSERT_TRUE(runner) << runner.error().text;
+  const ModelPlan& plan = (*runner)->plan();
+  const std::span<float> scratch = (*runner)->floats(plan.scratch);
+  ASSERT_GT(scratch.size() * 4, 5u << 20);
+  for (size_t i = 0; i < scratch.size(); ++i) scratch[i] = float(i % 16777213);
+  const BufferSlice slice{plan.scratch.buffer, 4096, scratch.size() * 4 - 4096};
+  std::vector<float> copied(slice.bytes / 4 - 37);
+  const auto read = read_back(plan, (*runner)->buffers(), device(), slice,
+                              std::as_writable_bytes(std::span(copied)), true);
+  ASSERT_TRUE(read) << read.error().text;
+  EXPECT_EQ(std::memcmp(copied.data(), scratch.data() + 1024, copied.size() * 4), 0);
 }
 
 }  // namespace

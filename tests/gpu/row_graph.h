@@ -59,6 +59,7 @@ class GraphRunner {
   GraphRunner& operator=(const GraphRunner&) = delete;
 
   [[nodiscard]] const ModelPlan& plan() const { return plan_; }
+  [[nodiscard]] const PlannedBuffers& buffers() const { return buffers_; }
   /// Columns of a value; padding rows are left alone.
   void set_value(graph::ValueId id, const reference::Matrix& value);
   [[nodiscard]] reference::Matrix value(graph::ValueId id, uint32_t columns);
