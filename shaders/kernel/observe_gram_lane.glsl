@@ -35,7 +35,8 @@ void main() {
   uint matrix = tile / p.tiles;
   uvec2 place = gram_tile(tile - matrix * p.tiles);
   uint seen = seen_columns(matrix);
-  uint first_row = (gl_WorkGroupID.y & 1) * 32 + 4 * lane, first_column = (gl_WorkGroupID.y >> 1) * WIDE;
+  uint first_row = (gl_WorkGroupID.y & 1) * 32 + 4 * lane;
+  uint first_column = (gl_WorkGroupID.y >> 1) * WIDE;
   uint row_quad = (place.x * PUMICE_GRAM_TILE + first_row) / 4;
   uint column_quad = (place.y * PUMICE_GRAM_TILE + first_column) / 4 + lane % (WIDE / 4);
   UNROLL for (uint j = 0; j < WIDE; ++j) sums[j] = vec4(0.0);

@@ -1,5 +1,5 @@
-// Which columns of a step a matrix sees, and where they lie. Binding 2 is the step buffer, binding 3
-// the experts' lists.
+// Which columns of a step a matrix sees, and where they lie. Binding 2 is the step buffer,
+// binding 3 the experts' lists.
 layout(constant_id = 0) const uint EXPERTS = 0;  // 1: columns come from the list of an expert
 layout(push_constant) uniform Push { ObservePush p; };
 #include "lib/quads.glsl"

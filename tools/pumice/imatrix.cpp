@@ -125,7 +125,7 @@ Result<LoadOptions> gathering_options(const Options& options, const Chunks& chun
   constexpr uint64_t kMost = uint64_t{4} << 30;
   taps.gram_budget = options.gram_memory != 0
                          ? uint64_t{options.gram_memory} << 20
-                         : std::clamp<uint64_t>(available_memory() / 4, 64 << 20, kMost);
+                         : std::clamp<uint64_t>(available_memory() / 8, 64 << 20, kMost);
   return load;
 }
 
@@ -147,11 +147,29 @@ Outcome run_pass(Engine& engine, const Chunks& chunks, Progress& progress,
   return {};
 }
 
+/// The host keeps the Gram matrices of all passes, whole squares.
+Result<void> check_memory(const Engine& engine, uint32_t wanted_end) {
+  uint64_t bytes = 0;
+  for (const graph::Tap& tap : engine.plan().graph.taps)
+    if (tap.gram) bytes += uint64_t{tap.width} * tap.width * tap.matrices * sizeof(float);
+  const graph::TappedLayers& layers = engine.tapped_layers();
+  const uint32_t all = std::min(layers.layers, wanted_end) - layers.first;
+  const uint64_t needed = bytes / (layers.end - layers.first) * all;
+  const uint64_t room = available_memory();
+  if (room == 0 || needed <= room) return {};
+  return fail(ErrorCode::OutOfMemory,
+              "the Gram matrices of {} layers take {} and {} are free; gather them in parts "
+              "(--layers 0-{}, ...), each into a file of its own",
+              all, bytes_text(needed), bytes_text(room),
+              std::max<uint64_t>(room * all / needed, 1) - 1);
+}
+
 Outcome gather_all(LoadOptions load, const Chunks& chunks, quant::ImportanceMatrix& matrix) {
   Progress progress(chunks.count, chunks.size);
-  const uint32_t wanted_end = load.run.taps.end_layer;
+  const uint32_t first = load.run.taps.first_layer, wanted_end = load.run.taps.end_layer;
   for (;;) {
     PUMICE_TRY_ASSIGN(const std::unique_ptr<Engine> engine, Engine::load(load));
+    if (load.run.taps.first_layer == first) PUMICE_TRY(check_memory(*engine, wanted_end));
     if (Outcome pass = run_pass(*engine, chunks, progress, matrix); !pass) return pass;
     const graph::TappedLayers& layers = engine->tapped_layers();
     if (layers.end >= std::min(layers.layers, wanted_end)) return {};
