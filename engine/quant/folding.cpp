@@ -50,8 +50,8 @@ struct Sample {
   std::span<const float> gram;  // [width][width], or empty
 };
 
-Sample take_sample(const TensorInfo& tensor, QuantType type,
-                   const ActivationStatistics& statistics) {
+Sample take_sample(const TensorInfo& tensor, QuantType type, const ActivationStatistics& statistics,
+                   const Folding& folded) {
   Sample sample;
   sample.type = type;
   sample.width = tensor.shape[0];
@@ -60,8 +60,14 @@ Sample take_sample(const TensorInfo& tensor, QuantType type,
   const uint64_t rows = tensor.n_rows();
   const uint64_t wanted = std::min(rows, sample.gram.empty() ? kDiagonalRows : kGramRows);
   sample.weights.resize(wanted * sample.width);
-  for (uint64_t i = 0; i < wanted; ++i)
-    decode_rows(tensor, i * rows / wanted, 1, &sample.weights[i * sample.width]);
+  const auto factors = folded.find(std::string(tensor.name));
+  for (uint64_t i = 0; i < wanted; ++i) {
+    const uint64_t row = i * rows / wanted;
+    const auto weights = std::span(sample.weights).subspan(i * sample.width, sample.width);
+    decode_rows(tensor, row, 1, weights.data());
+    if (factors != folded.end())
+      fold_weights(factors->second, sample.width, row * sample.width, weights);
+  }
   return sample;
 }
 
@@ -156,13 +162,14 @@ std::vector<float> powers(std::span<const float> rms, double exponent) {
 }
 
 std::vector<Sample> samples_of(const FoldingSite& site, const ImportanceMatrix& statistics,
+                               const Folding& folded,
                                const std::function<QuantType(std::string_view)>& type_of) {
   std::vector<Sample> samples;
   for (const TensorInfo* reader : site.readers) {
     const QuantType type = type_of(reader->name);
     const ActivationStatistics* known = find(statistics, *reader);
     if (known && can_encode(type) && type != QuantType::F32)
-      samples.push_back(take_sample(*reader, type, *known));
+      samples.push_back(take_sample(*reader, type, *known, folded));
   }
   return samples;
 }
@@ -188,6 +195,7 @@ std::vector<float> search_site(const FoldingSite& site, const ImportanceMatrix& 
 }  // namespace
 
 Result<Folding> search_awq(const GgufFile& file, const ImportanceMatrix& statistics,
+                           const Folding& folded,
                            const std::function<QuantType(std::string_view)>& type_of,
                            const FoldingProgress& progress) {
   PUMICE_TRY_ASSIGN(const std::vector<FoldingSite> sites, known_sites(file, statistics));
@@ -195,7 +203,7 @@ Result<Folding> search_awq(const GgufFile& file, const ImportanceMatrix& statist
   for (size_t i = 0; i < sites.size(); ++i) {
     if (progress && !progress(double(i) / double(sites.size())))
       return fail(ErrorCode::Cancelled, "the search for factors was stopped");
-    const std::vector<Sample> samples = samples_of(sites[i], statistics, type_of);
+    const std::vector<Sample> samples = samples_of(sites[i], statistics, folded, type_of);
     if (samples.empty()) continue;
     const std::vector<float> factors = search_site(sites[i], statistics, samples);
     if (!factors.empty()) fold(sites[i], factors, folding);
@@ -230,6 +238,15 @@ Result<Folding> smooth(const GgufFile& file, const ImportanceMatrix& statistics,
   return folding;
 }
 
+void merge_folding(Folding& into, const Folding& from) {
+  for (const auto& [name, factors] : from) {
+    TensorFactors& entry = into[name];
+    if (!factors.columns.empty())
+      multiply(entry.columns, factors.columns.size(), 0, factors.columns, false);
+    if (!factors.rows.empty()) multiply(entry.rows, factors.rows.size(), 0, factors.rows, false);
+  }
+}
+
 void fold_statistics(const Folding& folding, ImportanceMatrix& statistics) {
   for (const auto& [name, factors] : folding) {
     const auto at = statistics.tensors.find(name);
@@ -248,11 +265,11 @@ void fold_statistics(const Folding& folding, ImportanceMatrix& statistics) {
   }
 }
 
-void fold_rows(const TensorFactors& factors, uint64_t width, uint64_t first_row,
-               std::span<float> weights) {
+void fold_weights(const TensorFactors& factors, uint64_t width, uint64_t first,
+                  std::span<float> weights) {
   for (size_t i = 0; i < weights.size(); ++i) {
-    if (!factors.columns.empty()) weights[i] *= factors.columns[i % width];
-    if (!factors.rows.empty()) weights[i] *= factors.rows[first_row + i / width];
+    if (!factors.columns.empty()) weights[i] *= factors.columns[(first + i) % width];
+    if (!factors.rows.empty()) weights[i] *= factors.rows[(first + i) / width];
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,11 +33,16 @@ using FoldingProgress = std::function<bool(double done)>;
 /// the least squared output error of the quantised matrices on the statistics (with correlations
 /// where the Gram matrix was gathered). `type_of` names the type that a tensor will have.
 /// Source: Lin et al., "AWQ: Activation-aware Weight Quantization" (2023).
-/// Unsupported for architectures whose wiring this file does not know, and BadArgument when the
+/// `folded` are factors that are in the weights and in `statistics` already; what is found comes on
+/// top. Unsupported for architectures that the engine does not run, and BadArgument when the
 /// statistics say nothing about the matrices.
 [[nodiscard]] Result<Folding> search_awq(const GgufFile& file, const ImportanceMatrix& statistics,
+                                         const Folding& folded,
                                          const std::function<QuantType(std::string_view)>& type_of,
                                          const FoldingProgress& progress = {});
+
+/// The product of both, in `into`.
+void merge_folding(Folding& into, const Folding& from);
 
 /// SmoothQuant: s = (RMS of the channel)^-strength * (largest weight of the column)^(1 - strength),
 /// strength in [0, 1], behind norms only, as the method does. Here s divides weights' columns: the
@@ -48,8 +54,9 @@ using FoldingProgress = std::function<bool(double done)>;
 /// `statistics` as they will be once the factors are folded in: x / s.
 void fold_statistics(const Folding& folding, ImportanceMatrix& statistics);
 
-/// Multiplies rows [first_row, first_row + rows) of a tensor by its factors, in place.
-void fold_rows(const TensorFactors& factors, uint64_t width, uint64_t first_row,
-               std::span<float> weights);
+/// Multiplies weights [first, first + weights.size()) of a matrix of `width` columns (rows counted
+/// from 0) by its factors, in place.
+void fold_weights(const TensorFactors& factors, uint64_t width, uint64_t first,
+                  std::span<float> weights);
 
 }  // namespace pumice::quant

@@ -11,7 +11,9 @@
 #include <utility>
 
 #include "engine/base/platform_file.h"
+#include "engine/quant/block_grid.h"
 #include "engine/quant/encode.h"
+#include "engine/quant/feedback_store.h"
 #include "engine/quant/ordered_work.h"
 #include "loader/codec.h"
 #include "loader/gguf_writer.h"
@@ -52,13 +54,20 @@ struct TensorImportance {
 
 class Pipeline {
  public:
-  Pipeline(const GgufFile& model, const QuantisePlan& plan, const QuantiseOutput& output)
-      : model_(model), plan_(plan), output_(output), importance_(plan.tensors.size()) {
+  Pipeline(const GgufFile& model, const QuantisePlan& plan, const QuantiseRequest& request,
+           const QuantiseOutput& output)
+      : model_(model),
+        plan_(plan),
+        request_(request),
+        output_(output),
+        importance_(plan.tensors.size()) {
     for (uint32_t i = 0; i < plan.tensors.size(); ++i) cut(*plan.tensors[i].tensor, i, slices_);
     threads_ = output.threads ? output.threads : std::max(std::thread::hardware_concurrency(), 1u);
     threads_ = uint32_t(std::clamp<size_t>(slices_.size(), 1, threads_));
     scratch_.resize(threads_);
     encoded_.resize(2 * size_t(threads_) + 2);
+    if (request.error_feedback)
+      feedback_ = std::make_unique<FeedbackStore>(request.feedback, size_t(threads_) + 2);
   }
 
   Result<void> use_importance(const ImportanceMatrix& matrix);
@@ -72,13 +81,17 @@ class Pipeline {
 
   Result<void> work(Scratch& scratch, const Slice& slice, std::vector<std::byte>& out);
   std::span<const float> importance_of(const Slice& slice);
+  const TensorFactors* factors_of(const TensorInfo& tensor) const;
+  Result<void> encode(const Slice& slice, std::span<const float> weights, std::span<std::byte> out);
   Result<void> take(GgufWriter& writer, const Slice& slice, std::vector<std::byte>& encoded);
 
   const GgufFile& model_;
   const QuantisePlan& plan_;
+  const QuantiseRequest& request_;
   const QuantiseOutput& output_;
   std::vector<Slice> slices_;
   std::vector<TensorImportance> importance_;  ///< per tensor
+  std::unique_ptr<FeedbackStore> feedback_;   ///< null without error feedback
   uint32_t threads_ = 1;
   std::vector<Scratch> scratch_;                 ///< per worker
   std::vector<std::vector<std::byte>> encoded_;  ///< per slot
@@ -135,6 +148,33 @@ Result<void> check_weights(const TensorInfo& tensor, uint64_t first,
               tensor.name, weight / tensor.shape[0], weight % tensor.shape[0], *at);
 }
 
+const TensorFactors* Pipeline::factors_of(const TensorInfo& tensor) const {
+  if (!request_.folding) return nullptr;
+  const auto found = request_.folding->find(std::string(tensor.name));
+  return found == request_.folding->end() ? nullptr : &found->second;
+}
+
+/// Encodes whole rows of one matrix with what is known of its inputs.
+Result<void> Pipeline::encode(const Slice& slice, std::span<const float> weights,
+                              std::span<std::byte> out) {
+  const PlannedTensor& planned = plan_.tensors[slice.tensor];
+  const TensorInfo& tensor = *planned.tensor;
+  const uint64_t width = tensor.shape[0];
+  const ActivationStatistics* statistics = importance_[slice.tensor].statistics;
+  const bool feeds = feedback_ && statistics && statistics->gram && has_grid(planned.type) &&
+                     slice.count % width == 0;
+  if (!feeds) {
+    encode_rows(planned.type, weights, std::min(slice.count, width), importance_of(slice), out);
+    return {};
+  }
+  const uint64_t expert = slice.first / width / tensor.shape[1];
+  const uint64_t matrix = statistics->matrices == 1 ? 0 : expert;
+  auto feedback = feedback_->get(*statistics, matrix, planned.type);
+  if (!feedback) return fail_in(fmt::format("tensor {}", tensor.name), std::move(feedback.error()));
+  (*feedback)->encode_rows(weights, out);
+  return {};
+}
+
 Result<void> Pipeline::work(Scratch& scratch, const Slice& slice, std::vector<std::byte>& out) {
   const PlannedTensor& planned = plan_.tensors[slice.tensor];
   const TensorInfo& tensor = *planned.tensor;
@@ -143,14 +183,14 @@ Result<void> Pipeline::work(Scratch& scratch, const Slice& slice, std::vector<st
   PUMICE_TRY(model_.read(tensor, bytes_as(tensor.type, slice.first), scratch.blocks));
   decode_row(tensor.type, scratch.blocks.data(), slice.count, scratch.weights.data());
   PUMICE_TRY(check_weights(tensor, slice.first, scratch.weights));
-  if (planned.type == tensor.type) {
+  const TensorFactors* factors = factors_of(tensor);
+  if (planned.type == tensor.type && !factors) {
     out.assign(scratch.blocks.begin(), scratch.blocks.end());
     return {};
   }
+  if (factors) fold_weights(*factors, tensor.shape[0], slice.first, scratch.weights);
   out.resize(size_t(bytes_as(planned.type, slice.count)));
-  const uint64_t width = std::min(slice.count, tensor.shape[0]);
-  encode_rows(planned.type, scratch.weights, width, importance_of(slice), out);
-  return {};
+  return encode(slice, scratch.weights, out);
 }
 
 Result<void> Pipeline::take(GgufWriter& writer, const Slice& slice,
@@ -248,7 +288,7 @@ Result<void> quantise(const GgufFile& model, const QuantisePlan& plan,
                       const QuantiseRequest& request, const QuantiseOutput& output) {
   PUMICE_TRY(check_output(output));
   PUMICE_TRY(check_encoders(plan));
-  Pipeline pipeline(model, plan, output);
+  Pipeline pipeline(model, plan, request, output);
   if (request.importance) PUMICE_TRY(pipeline.use_importance(*request.importance));
   std::vector<GgufTensorPlan> tensors;
   for (const PlannedTensor& planned : plan.tensors) {

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "engine/base/result.h"
+#include "engine/quant/error_feedback.h"
+#include "engine/quant/folding.h"
 #include "engine/quant/importance.h"
 #include "engine/quant/mix.h"
 #include "loader/gguf.h"
@@ -23,6 +25,13 @@ struct QuantiseRequest {
   /// Checked against the model (check_importance) by the caller; null = none.
   const ImportanceMatrix* importance = nullptr;
   std::string importance_name;  ///< what quantize.imatrix.file says
+
+  /// Carry rounding errors along the Gram matrices of `importance`; matrices without one are
+  /// encoded without.
+  bool error_feedback = false;
+  ErrorFeedbackOptions feedback;
+  /// Factors that go into the weights first; null = none. `importance` already follows them.
+  const Folding* folding = nullptr;
 };
 
 struct PlannedTensor {

@@ -13,6 +13,7 @@
 #include "engine/quant/recipe.h"
 #include "loader/gguf.h"
 #include "output.h"
+#include "quantize_methods.h"
 #include "quantize_report.h"
 
 namespace pumice::command {
@@ -24,6 +25,7 @@ struct Options {
   std::vector<std::string> tensor_types;
   bool pure = false, dry_run = false, json = false, allow_requantize = false;
   uint32_t threads = 0;
+  MethodFlags methods;
 
   // From words, by understand():
   std::string in, out;
@@ -86,8 +88,9 @@ Outcome read_types(const Options& options, quant::TypeRequest& types) {
   return {};
 }
 
-Result<quant::ImportanceMatrix> read_importance_of(const std::string& path, const GgufFile& model) {
-  PUMICE_TRY_ASSIGN(quant::ImportanceMatrix matrix, quant::read_importance(path));
+Result<quant::ImportanceMatrix> read_importance_of(const std::string& path, const GgufFile& model,
+                                                   bool gram) {
+  PUMICE_TRY_ASSIGN(quant::ImportanceMatrix matrix, quant::read_importance(path, gram));
   if (auto checked = quant::check_importance(matrix, model); !checked)
     return fail_in(path, std::move(checked.error()));
   return matrix;
@@ -124,18 +127,26 @@ Outcome write_model(const Options& options, const GgufFile& model, const quant::
 
 Outcome quantize(Options options) {
   if (Outcome understood = understand(options); !understood) return understood;
+  if (Outcome fit = check_methods(options.methods, options.importance); !fit) return fit;
   quant::QuantiseRequest request;
   request.allow_requantize = options.allow_requantize;
   if (Outcome read = read_types(options, request.types); !read) return read;
   PUMICE_TRY_ASSIGN(const std::shared_ptr<const GgufFile> model, open_gguf(options.in));
   quant::ImportanceMatrix importance;
   if (!options.importance.empty()) {
-    PUMICE_TRY_ASSIGN(importance, read_importance_of(options.importance, *model));
+    PUMICE_TRY_ASSIGN(importance,
+                      read_importance_of(options.importance, *model, options.methods.has("gptq")));
     request.importance = &importance;
     request.importance_name = options.importance;
   }
   PUMICE_TRY_ASSIGN(const quant::QuantisePlan plan, quant::plan_quantise(*model, request));
-  if (!options.dry_run) return write_model(options, *model, plan, request);
+  if (!options.dry_run) {
+    quant::Folding folding;
+    if (Outcome done = apply_methods(options.methods, *model, plan, importance, folding, request);
+        !done)
+      return done;
+    return write_model(options, *model, plan, request);
+  }
   if (options.json) return write_json(plan_json(*model, plan));
   return write_text(plan_text(*model, plan));
 }
@@ -160,6 +171,7 @@ Action add_quantize(CLI::App& app) {
   app.add_option("--output-tensor-type", options->output_type, "Type of the output matrix");
   app.add_option("--token-embedding-type", options->embedding_type, "Type of the embeddings");
   app.add_option("--imatrix", options->importance, "Importance matrix: what pumice imatrix writes");
+  add_method_flags(app, options->methods);
   app.add_option("-t,--threads", options->threads, "Threads (default: all cores)")
       ->check(CLI::Range(1, 1024));
   app.add_flag("--pure", options->pure, "TYPE for every matrix, without the mix's rules");

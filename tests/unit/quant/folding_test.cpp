@@ -50,7 +50,8 @@ std::vector<float> logits_with(const GgufFile& file, const Folding& folding) {
     const graph::Weight& weight = graph->weights[i];
     const auto at = folding.find(weight.tensor);
     if (at == folding.end()) continue;
-    fold_rows(at->second, weight.columns, weight.first_row, weights[i].data);
+    fold_weights(at->second, weight.columns, uint64_t{weight.first_row} * weight.columns,
+                 weights[i].data);
     folded.insert(weight.tensor);
   }
   EXPECT_EQ(folded.size(), folding.size()) << "factors for tensors that the graph does not have";
@@ -80,13 +81,16 @@ TEST_P(FoldingModels, AnswersStay) {
   const ImportanceMatrix statistics = uneven_statistics(**file);
   const std::vector<float> before = logits_with(**file, {});
 
-  auto awq = search_awq(**file, statistics, [](std::string_view) { return QuantType::Q4_0; });
+  auto awq = search_awq(**file, statistics, {}, [](std::string_view) { return QuantType::Q4_0; });
   ASSERT_TRUE(awq) << awq.error().text;
   EXPECT_FALSE(awq->empty()) << "no site gains from any factors";
   EXPECT_LT(nmse(logits_with(**file, *awq), before), 1e-10);
 
   auto smoothed = smooth(**file, statistics);
   ASSERT_TRUE(smoothed) << smoothed.error().text;
+  EXPECT_LT(nmse(logits_with(**file, *smoothed), before), 1e-10);
+
+  merge_folding(*smoothed, *awq);
   EXPECT_LT(nmse(logits_with(**file, *smoothed), before), 1e-10);
 }
 
