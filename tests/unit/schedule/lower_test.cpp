@@ -125,7 +125,7 @@ TEST(Lower, TappedModels) {
       const auto plan = plan_of(model, caps, options);
       ASSERT_TRUE(plan) << plan.error().text;
       EXPECT_FALSE(plan->policy.q8);
-      EXPECT_TRUE(plan->policy.kv_f32);
+      EXPECT_EQ(plan->policy.cache, CacheFormat(CacheType::F32));
       size_t grams = 0;
       for (const StepShape& shape : shapes()) {
         if (shape.outputs > 1 && shape.ending == Ending::Sample) continue;
