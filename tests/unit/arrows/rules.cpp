@@ -40,6 +40,7 @@ const std::vector<Arrow>& arrows() {
       {"shaders/", {}},
       {"shaders/module_lookup.cpp", {"engine/schedule/dispatch.h"}},  // what it defines
       {"demo/", {"engine/pumice.h"}},
+      {"tools/train/core/", {}},  // built by itself, for training
       {"tools/pumice/",
        {"engine/base/", "engine/model/", "engine/quant/", "engine/schedule/", "engine/session/",
         "engine/text/", "engine/vk/device.h", "loader/"}},
@@ -61,7 +62,7 @@ const std::vector<Fence>& fences() {
       {{"unistd.h",  "fcntl.h",   "signal.h",  "poll.h",  "pthread.h", "dlfcn.h", "dirent.h",
         "termios.h", "spawn.h",   "sched.h",   "pwd.h",   "ioctl.h",   "sys/",    "netinet/",
         "arpa/",     "windows.h", "winbase.h", "psapi.h", "io.h",      "linux/",  "mach/"},
-       {"loader/mapped_file_", "engine/base/platform_"},
+       {"loader/mapped_file_", "engine/base/platform_", "tools/train/core/"},
        "calls of one operating system live in mapped_file_* and platform_*"},
       {{"CLI/"}, {"tools/"}, "flags are the command's"},
       {{"nlohmann/"}, {"tools/", "loader/safetensors"}, "JSON is not read in the engine"},
