@@ -85,8 +85,8 @@ std::string type_name(QuantType type) {
 class FeedbackTypes : public testing::TestWithParam<QuantType> {};
 
 TEST_P(FeedbackTypes, LowersTheErrorOfOutputs) {
-  const uint64_t width = 512;
-  const std::vector<float> gram = correlated_gram(width, 1500, 7),
+  const uint64_t width = 256;
+  const std::vector<float> gram = correlated_gram(width, 800, 7),
                            weights = normals(24 * width, 3, 0.05f);
   std::vector<float> energy(width);
   for (uint64_t i = 0; i < width; ++i) energy[i] = gram[i * width + i];
