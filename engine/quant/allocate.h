@@ -18,13 +18,14 @@ struct Allocation {
   bool exact = true;
 };
 
-/// The least sum of KLDs among all choices of at most `budget` bytes (fewer bytes among equals).
+/// The least sum of KLDs among all choices of at most `budget` bytes.
 /// BadArgument when even the smallest types need more: the words say how much.
 [[nodiscard]] Result<Allocation> allocate(const Sensitivity& sensitivity, uint64_t budget);
 
 /// From the smallest file to the best one: each buys the most divergence for its bytes. These are
-/// the corners of the lower convex hull of all choices.
-[[nodiscard]] std::vector<Allocation> pareto_front(const Sensitivity& sensitivity);
+/// corners of the lower convex hull of all choices, about `most` of them.
+[[nodiscard]] std::vector<Allocation> pareto_front(const Sensitivity& sensitivity,
+                                                   size_t most = 1024);
 
 /// At most `count` of a front, evenly by size, first and last among them.
 [[nodiscard]] std::vector<Allocation> thinned(std::span<const Allocation> front, size_t count);
