@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "engine/quant/recipe.h"
 #include "loader/gguf.h"
 #include "output.h"
+#include "quantize_budget.h"
 #include "quantize_methods.h"
 #include "quantize_report.h"
 
@@ -26,6 +28,7 @@ struct Options {
   bool pure = false, dry_run = false, json = false, allow_requantize = false;
   uint32_t threads = 0;
   MethodFlags methods;
+  BudgetFlags budget;
 
   // From words, by understand():
   std::string in, out;
@@ -39,8 +42,21 @@ std::string derived_name(const std::string& in, const quant::Mix& mix) {
   return path.string();
 }
 
+/// IN [OUT] beside --budget, which excludes all that names types.
+Outcome understand_budget(Options& options) {
+  const bool types = !options.recipe.empty() || !options.tensor_types.empty() || options.pure ||
+                     !options.output_type.empty() || !options.embedding_type.empty();
+  if (types || options.words.size() > 2)
+    return usage("--budget chooses the types itself: IN OUT, and no TYPE, recipe or type flags");
+  options.in = options.words.front();
+  if (options.words.size() == 2) options.out = options.words.back();
+  if (options.out.empty() && !options.dry_run) return usage("OUT is missing: IN OUT --budget SIZE");
+  return {};
+}
+
 /// Tells IN, OUT and TYPE apart.
 Outcome understand(Options& options) {
+  if (options.budget.given()) return understand_budget(options);
   std::vector<std::string> words = options.words;
   options.in = words.front();
   if (words.size() > 1) options.mix = quant::find_mix(words.back());
@@ -96,12 +112,14 @@ Result<quant::ImportanceMatrix> read_importance_of(const std::string& path, cons
   return matrix;
 }
 
+/// `budget` is null without --budget; it was shown already, except as JSON.
 Outcome write_model(const Options& options, const GgufFile& model, const quant::QuantisePlan& plan,
-                    const quant::QuantiseRequest& request) {
+                    const quant::QuantiseRequest& request, const BudgetChoice* budget) {
   quant::QuantiseOutput output;
   output.path = options.out;
   output.inputs = part_paths(options.in, model);
-  for (const std::string& file : {options.importance, options.recipe})
+  for (const std::string& file : {options.importance, options.recipe, options.budget.calibration,
+                                  options.budget.sensitivity_file})
     if (!file.empty()) output.inputs.push_back(file);
   output.threads = options.threads;
   count_interrupts();
@@ -119,14 +137,34 @@ Outcome write_model(const Options& options, const GgufFile& model, const quant::
     auto json = plan_json(model, plan);
     json["output"] = options.out;
     json["seconds"] = seconds;
+    if (budget) json["allocation"] = budget_json(*budget);
     return write_json(json);
   }
   complain(fmt::format("{}: {}", options.out, summary_text(plan, seconds)));
   return {};
 }
 
+Outcome write_or_show(const Options& options, const GgufFile& model, const BudgetChoice* budget,
+                      quant::ImportanceMatrix& importance, quant::QuantiseRequest& request) {
+  PUMICE_TRY_ASSIGN(const quant::QuantisePlan plan, quant::plan_quantise(model, request));
+  if (budget && !options.json)
+    if (Outcome shown = write_text(budget_text(*budget)); !shown) return shown;
+  if (!options.dry_run) {
+    quant::Folding folding;
+    if (Outcome done = apply_methods(options.methods, model, plan, importance, folding, request);
+        !done)
+      return done;
+    return write_model(options, model, plan, request, budget);
+  }
+  if (!options.json) return write_text(budget ? std::string() : plan_text(model, plan));
+  auto json = plan_json(model, plan);
+  if (budget) json["allocation"] = budget_json(*budget);
+  return write_json(json);
+}
+
 Outcome quantize(Options options) {
   if (Outcome understood = understand(options); !understood) return understood;
+  if (Outcome fit = check_budget_flags(options.budget); !fit) return fit;
   if (Outcome fit = check_methods(options.methods, options.importance); !fit) return fit;
   quant::QuantiseRequest request;
   request.allow_requantize = options.allow_requantize;
@@ -139,16 +177,14 @@ Outcome quantize(Options options) {
     request.importance = &importance;
     request.importance_name = options.importance;
   }
-  PUMICE_TRY_ASSIGN(const quant::QuantisePlan plan, quant::plan_quantise(*model, request));
-  if (!options.dry_run) {
-    quant::Folding folding;
-    if (Outcome done = apply_methods(options.methods, *model, plan, importance, folding, request);
-        !done)
-      return done;
-    return write_model(options, *model, plan, request);
+  std::optional<BudgetChoice> budget;
+  if (options.budget.given()) {
+    const BudgetJob job{options.in, *model, options.threads};
+    auto chosen = choose_by_budget(options.budget, job, importance, request);
+    if (!chosen) return tl::unexpected<Failure>(std::move(chosen.error()));
+    budget = std::move(*chosen);
   }
-  if (options.json) return write_json(plan_json(*model, plan));
-  return write_text(plan_text(*model, plan));
+  return write_or_show(options, *model, budget ? &*budget : nullptr, importance, request);
 }
 
 }  // namespace
@@ -172,6 +208,7 @@ Action add_quantize(CLI::App& app) {
   app.add_option("--token-embedding-type", options->embedding_type, "Type of the embeddings");
   app.add_option("--imatrix", options->importance, "Importance matrix: what pumice imatrix writes");
   add_method_flags(app, options->methods);
+  add_budget_flags(app, options->budget);
   app.add_option("-t,--threads", options->threads, "Threads (default: all cores)")
       ->check(CLI::Range(1, 1024));
   app.add_flag("--pure", options->pure, "TYPE for every matrix, without the mix's rules");
