@@ -41,5 +41,6 @@ template <class... Args>
 [[nodiscard]] Action add_eval(CLI::App& app);
 [[nodiscard]] Action add_quantize(CLI::App& app);
 [[nodiscard]] Action add_imatrix(CLI::App& app);
+[[nodiscard]] Action add_lab(CLI::App& app);
 
 }  // namespace pumice::command

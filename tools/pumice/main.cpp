@@ -31,6 +31,7 @@ constexpr std::array kSubcommands = {
     Subcommand{"eval", "Perplexity, divergence from a reference, answers to questions", add_eval},
     Subcommand{"quantize", "A smaller file of the same model", add_quantize},
     Subcommand{"imatrix", "Statistics of activations over a text", add_imatrix},
+    Subcommand{"lab", "A page on what quantising costs a model", add_lab},
 };
 
 /// True, after a complaint, when the first word is meant as a subcommand and is none.
