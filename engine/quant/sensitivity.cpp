@@ -71,7 +71,7 @@ class Measurer {
       : trial_(trial), options_(options), into_(into) {}
 
   /// Tensors that the engine does not use stay as they are.
-  Result<void> select(bool defaults);
+  Result<void> select();
   Result<void> measure_all();
 
  private:
@@ -85,25 +85,22 @@ class Measurer {
   uint64_t done_ = 0, total_ = 0;  ///< positions
 };
 
-Result<void> Measurer::select(bool defaults) {
-  for (const TensorInfo& tensor : trial_.file().tensors()) {
-    into_.weights += tensor.n_weights;
-    TensorSensitivity row = blank(tensor, into_.candidates, defaults);
-    bool used = is_quantisable(tensor) && has_choice(row);
-    if (used) {
-      const Result<void> known = trial_.restore(tensor);
-      if (!known && known.error().code != ErrorCode::NotFound)
-        return tl::unexpected<Error>(known.error());
-      used = known.has_value();
-    }
-    if (!used) {
-      into_.kept_bytes += tensor.n_bytes;
+Result<void> Measurer::select() {
+  std::vector<TensorSensitivity> used;
+  for (TensorSensitivity& row : into_.tensors) {
+    const TensorInfo* tensor = trial_.file().find_tensor(row.name);
+    const Result<void> known = trial_.restore(*tensor);
+    if (!known && known.error().code != ErrorCode::NotFound)
+      return tl::unexpected<Error>(known.error());
+    if (!known) {
+      into_.kept_bytes += tensor->n_bytes;
       continue;
     }
     total_ += anchors_of(row, options_.anchors).size() * trial_.text().scored();
-    tensors_.push_back(&tensor);
-    into_.tensors.push_back(std::move(row));
+    tensors_.push_back(tensor);
+    used.push_back(std::move(row));
   }
+  into_.tensors = std::move(used);
   return {};
 }
 
@@ -200,16 +197,29 @@ void scale_unmeasured(TensorSensitivity& tensor) {
   }
 }
 
+Sensitivity unmeasured(const GgufFile& file, std::span<const QuantType> candidates) {
+  Sensitivity result;
+  const bool defaults = candidates.empty();
+  if (defaults) candidates = kDefaultCandidates;
+  result.candidates.assign(candidates.begin(), candidates.end());
+  for (const TensorInfo& tensor : file.tensors()) {
+    result.weights += tensor.n_weights;
+    TensorSensitivity row = blank(tensor, candidates, defaults);
+    if (is_quantisable(tensor) && has_choice(row))
+      result.tensors.push_back(std::move(row));
+    else
+      result.kept_bytes += tensor.n_bytes;
+  }
+  return result;
+}
+
 Result<Sensitivity> measure_sensitivity(Trial& trial, const SensitivityOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  Sensitivity result;
-  const bool defaults = options.candidates.empty();
-  result.candidates = options.candidates;
-  if (defaults) result.candidates.assign(kDefaultCandidates.begin(), kDefaultCandidates.end());
+  Sensitivity result = unmeasured(trial.file(), options.candidates);
   result.positions = trial.text().scored();
   result.text = text_hash(trial.text());
   Measurer measurer(trial, options, result);
-  PUMICE_TRY(measurer.select(defaults));
+  PUMICE_TRY(measurer.select());
   if (result.tensors.empty())
     return fail(ErrorCode::BadArgument, "{}: no tensor can be quantised to one of the types",
                 trial.file().name());

@@ -44,6 +44,11 @@ struct Sensitivity {
   double seconds = 0;
 };
 
+/// Every choice there would be, with nothing measured: what a budget can be held against before the
+/// work. `candidates` as in SensitivityOptions.
+[[nodiscard]] Sensitivity unmeasured(const GgufFile& file,
+                                     std::span<const QuantType> candidates = {});
+
 /// Tensors that is_quantisable names and the engine uses; all others stay as they are. When it
 /// returns the engine holds the file's weights again, unless restoring itself failed.
 [[nodiscard]] Result<Sensitivity> measure_sensitivity(Trial& trial,

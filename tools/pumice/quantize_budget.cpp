@@ -149,11 +149,6 @@ Result<void> Chooser::read_calibration() {
       flags_.context != 0 ? flags_.context : std::min(config.context_length, kUsualContext);
   chunks.chunks = flags_.chunks != 0 ? flags_.chunks : kUsualChunks;
   PUMICE_TRY_ASSIGN(text_, quant::read_evaluation_text(flags_.calibration, tokenizer, chunks));
-  if (flags_.chunks > text_.chunks)
-    return fail(ErrorCode::BadArgument,
-                "--chunks {}: {} fills {} of {} tokens; give more text, fewer chunks or a "
-                "smaller -c",
-                flags_.chunks, text_.name, text_.chunks, text_.context);
   return {};
 }
 
@@ -254,6 +249,7 @@ tl::expected<BudgetChoice, Failure> Chooser::run() {
   PUMICE_TRY(check_model());
   BudgetChoice choice;
   PUMICE_TRY_ASSIGN(choice.budget, budget_bytes());
+  PUMICE_TRY(quant::allocate(quant::unmeasured(job_.model), choice.budget));  // before the work
   count_interrupts();
   if (!flags_.calibration.empty()) {
     PUMICE_TRY(read_calibration());
