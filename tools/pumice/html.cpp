@@ -24,7 +24,7 @@ padding-top:.6em;border-top:1px solid var(--rule)}
 p{margin:.5em 0;max-width:46em}.soft{color:var(--soft);font-size:.92rem}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 14px;font-size:.92rem;margin:.8em 0}
 dt{color:var(--soft)}dd{margin:0}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:14px}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),490px));gap:14px}
 figure{margin:0;background:var(--card);border:1px solid var(--rule);border-radius:8px;padding:10px}
 figcaption{font-size:.88rem;color:var(--soft);padding-top:4px}
 .scroll{overflow-x:auto;margin:.6em 0}table{border-collapse:collapse;font-size:.9rem}

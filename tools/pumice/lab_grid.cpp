@@ -145,6 +145,13 @@ const quant::Comparison* find(const std::vector<GridRun>& runs, std::string_view
   return nullptr;
 }
 
+/// What kept the runs that a verdict needs from being made.
+std::string why_not(const std::vector<GridRun>& runs) {
+  for (const GridRun& run : runs)
+    if (!run.comparison) return fmt::format("Not to be seen here: {}.", run.absent);
+  return "The runs that would tell are not part of this grid.";
+}
+
 constexpr const char* kF16 = "F16";
 constexpr const char* kFour = "Q4_K_M";
 
@@ -156,7 +163,7 @@ Verdict activation_verdict(const std::vector<GridRun>& runs) {
   const quant::Comparison *four = find(runs, kFour, "f32", "f16"),
                           *both = find(runs, kFour, "q8", "f16");
   if (!f32 || !q8 || !four || !both) {
-    verdict.words = "The runs that would tell could not be made; see the table.";
+    verdict.words = why_not(runs);
     return verdict;
   }
   // 16-bit weights have no integer kernels: what int8 costs shows beside 4-bit weights.
@@ -181,7 +188,7 @@ Verdict cache_verdict(const std::vector<GridRun>& runs) {
                           *q4 = find(runs, kF16, "f32", "q4_0"),
                           *weights = find(runs, kFour, "f32", "f16");
   if (!f16 || !q8 || !q4 || !weights) {
-    verdict.words = "The runs that would tell could not be made; see the table.";
+    verdict.words = why_not(runs);
     return verdict;
   }
   const double scale = mean_kld(*weights).value, eight = mean_kld(*q8).value,
@@ -205,7 +212,7 @@ Verdict rotation_verdict(const std::vector<GridRun>& runs) {
   const quant::Comparison *plain = find(runs, kF16, "f32", "q4_0"),
                           *rotated = find(runs, kF16, "f32", "q4_0+rotate");
   if (!plain || !rotated) {
-    verdict.words = "The runs that would tell could not be made; see the table.";
+    verdict.words = why_not(runs);
     return verdict;
   }
   const quant::Estimate won = kld_difference(*plain, *rotated);
