@@ -1,8 +1,12 @@
 #include "quantize_methods.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <map>
+#include <sstream>
 
 #include "engine/base/platform.h"
 #include "output.h"
@@ -13,6 +17,23 @@ namespace {
 bool any_gram(const quant::ImportanceMatrix& matrix) {
   return std::ranges::any_of(matrix.tensors,
                              [](const auto& entry) { return entry.second.gram != nullptr; });
+}
+
+constexpr std::array<std::string_view, 4> kMethods = {"rtn", "imatrix", "gptq", "awq"};
+
+void split_methods(const std::string& words, std::vector<std::string>& methods) {
+  std::istringstream in(words);
+  for (std::string word; std::getline(in, word, ',');) methods.push_back(word);
+}
+
+/// What CLI11 says of words that are no methods; empty if all are.
+std::string unknown_method(const std::string& words) {
+  std::vector<std::string> methods;
+  split_methods(words, methods);
+  for (const std::string& method : methods)
+    if (std::ranges::find(kMethods, method) == kMethods.end())
+      return fmt::format("\"{}\" is none of {}", method, fmt::join(kMethods, ", "));
+  return methods.empty() ? "no method is named" : "";
 }
 
 /// Percent on stderr where that is a terminal; false after Ctrl-C.
@@ -52,13 +73,14 @@ bool MethodFlags::has(std::string_view method) const {
 }
 
 void add_method_flags(CLI::App& app, MethodFlags& flags) {
-  app.add_option("--method", flags.methods,
+  app.add_option("--method", flags.words,
                  "rtn: nearest; imatrix: errors weighed by --imatrix (the default with one); gptq: "
                  "errors carried along its Gram matrices; awq: channels scaled first. awq,gptq do "
                  "both")
-      ->delimiter(',')
-      ->check(CLI::IsMember({"rtn", "imatrix", "gptq", "awq"}))
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      ->expected(1)  // one word, so that a TYPE may follow
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->each([&flags](const std::string& words) { split_methods(words, flags.methods); })
+      ->check([](const std::string& words) { return unknown_method(words); });
   app.add_option("--smooth", flags.smoothing,
                  "sq: move outliers of activations into the weights first (SmoothQuant)")
       ->check(CLI::IsMember({"sq"}));

@@ -12,6 +12,7 @@
 namespace pumice::command {
 
 struct MethodFlags {
+  std::string words;                 ///< of the flag, for CLI11
   std::vector<std::string> methods;  ///< empty: imatrix where a matrix is given, else rtn
   std::string smoothing;             ///< "sq" or nothing
   double smoothing_strength = 0.5;
