@@ -1,16 +1,23 @@
-// Prints what README.md claims: the error of every reference file on the current driver, and the
-// speed of one model.
+// Prints what README.md claims: the error of every reference file on the current driver, the speed
+// of one model, the speed of the quantiser.
 //   pumice-numbers oracle [f32|q8]          NMSE against the reference logits
 //   pumice-numbers speed MODEL [P] [N] [R]  prompt and decode tokens/s: median and spread of R runs
+//   pumice-numbers encode [TYPE] [THREADS]  million weights/s of one core, and error, of each type
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
+#include "engine/quant/encode.h"
+#include "engine/quant/ordered_work.h"
+#include "engine/quant/recipe.h"
 #include "engine/session/engine.h"
+#include "tests/unit/quant/samples.h"
 
 namespace pumice {
 namespace {
@@ -141,6 +148,60 @@ Result<void> speed(const std::string& model, uint32_t prompt, uint32_t decode, u
   return {};
 }
 
+constexpr size_t kWidth = 4096, kSliceRows = 64;  // of a matrix as models have them
+
+struct EncodeSample {
+  std::vector<float> weights, importance;  ///< rows of kWidth; one number per column
+};
+
+/// All weights on `threads` threads; returns million weights per second and thread.
+Result<double> encode_rate(const EncodeSample& sample, QuantType type, bool weighed,
+                           uint32_t threads, std::vector<std::byte>& out) {
+  const size_t slice = kWidth * kSliceRows, slice_bytes = test::encoded_bytes(type, slice);
+  quant::OrderedWork job;
+  job.items = job.slots = sample.weights.size() / slice;
+  job.threads = threads;
+  job.work = [&](uint32_t, size_t item, size_t) -> Result<void> {
+    quant::encode_rows(type, std::span(sample.weights).subspan(item * slice, slice), kWidth,
+                       weighed ? std::span(sample.importance) : std::span<const float>(),
+                       std::span(out).subspan(item * slice_bytes, slice_bytes));
+    return {};
+  };
+  job.take = [](size_t, size_t) -> Result<void> { return {}; };
+  const Clock::time_point start = Clock::now();
+  PUMICE_TRY(quant::run_in_order(job));
+  return double(sample.weights.size()) / ms_since(start) * 1e-3 / threads;
+}
+
+Result<void> encode(const std::string& only, uint32_t threads) {
+  std::optional<QuantType> wanted;
+  if (!only.empty()) {
+    PUMICE_TRY_ASSIGN(wanted, quant::parse_type(only));
+    if (!quant::can_encode(*wanted))
+      return fail(ErrorCode::BadArgument, "there is no encoder for {}", only);
+  }
+  const size_t slices = 4 * size_t(threads);  // a million weights for each thread
+  const EncodeSample sample = {test::heavy_tailed(kWidth * kSliceRows * slices, 0.02f, 1),
+                               test::log_normal(kWidth, 2)};
+  fmt::print("{:<8} {:>10} {:>8} {:>21} {:>8}\n", "type", "Mweights/s", "NMSE",
+             "weighed by importance", "NMSE");
+  for (const QuantTypeInfo& type : quant_types()) {
+    if (!quant::can_encode(type.type) || (wanted && *wanted != type.type)) continue;
+    std::vector<std::byte> out(test::encoded_bytes(type.type, sample.weights.size()));
+    std::string cells[2];
+    for (const bool weighed : {false, true}) {
+      PUMICE_TRY_ASSIGN(const double rate, encode_rate(sample, type.type, weighed, threads, out));
+      const double error =
+          test::nmse(test::decoded(type.type, out, sample.weights.size()), sample.weights,
+                     weighed ? sample.importance : std::vector<float>());
+      cells[weighed] = fmt::format("{:>{}.1f} {:8.2e}", rate, weighed ? 21 : 10, error);
+    }
+    fmt::print("{:<8} {} {}\n", type.name, cells[0], cells[1]);
+    std::fflush(stdout);
+  }
+  return {};
+}
+
 }  // namespace
 }  // namespace pumice
 
@@ -150,11 +211,18 @@ int main(int argc, char** argv) {
     return argc > i ? uint32_t(std::max(std::atoi(argv[i]), 1)) : fallback;
   };
   if (what == "oracle") return pumice::oracle(argc > 2 && std::string(argv[2]) == "q8");
-  if (what == "speed" && argc > 2) {
-    const auto done = pumice::speed(argv[2], number(3, 512), number(4, 64), number(5, 5));
+  const auto ended = [](const pumice::Result<void>& done) {
     if (!done) fmt::print(stderr, "pumice-numbers: {}\n", done.error().text);
     return done ? 0 : 1;
+  };
+  if (what == "speed" && argc > 2)
+    return ended(pumice::speed(argv[2], number(3, 512), number(4, 64), number(5, 5)));
+  if (what == "encode") {  // the type may be left out: "encode 2"
+    const int at = argc > 2 && std::isdigit(static_cast<unsigned char>(*argv[2])) ? 2 : 3;
+    return ended(pumice::encode(at == 3 && argc > 2 ? argv[2] : "", std::min(number(at, 1), 64u)));
   }
-  fmt::print(stderr, "usage: pumice-numbers oracle [f32|q8] | speed MODEL [P] [N] [R]\n");
+  fmt::print(stderr,
+             "usage: pumice-numbers oracle [f32|q8] | speed MODEL [P] [N] [R] | encode [TYPE] "
+             "[THREADS]\n");
   return 2;
 }

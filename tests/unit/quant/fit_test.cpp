@@ -3,10 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cstring>
 
-#include "engine/quant/encode.h"
 #include "tests/unit/quant/samples.h"
 
 namespace pumice::test {
@@ -49,27 +47,6 @@ TEST(Fit, EveryVectorWidthGivesTheSameBits) {
       for (size_t i = 0; i < blocks; ++i)
         EXPECT_TRUE(same_bits(narrow[i], wide[i])) << info(type).name << " block " << i;
     }
-  }
-}
-
-/// Prints weights per second of one core; run it with --gtest_also_run_disabled_tests.
-TEST(Fit, DISABLED_Speed) {
-  const size_t width = 4096, rows = 256;
-  const std::vector<float> weights = heavy_tailed(width * rows, 0.02f, 1);
-  const std::vector<float> importance = log_normal(width, 2);
-  std::printf("type     Mweights/s  with importance\n");
-  for (const QuantType type : kGridTypes) {
-    std::vector<std::byte> out(encoded_bytes(type, weights.size()));
-    double rate[2] = {};
-    for (const bool weighed : {false, true}) {
-      const auto start = std::chrono::steady_clock::now();
-      quant::encode_rows(type, weights, width,
-                         weighed ? std::span<const float>(importance) : std::span<const float>(),
-                         out);
-      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-      rate[weighed] = double(weights.size()) / took.count() * 1e-6;
-    }
-    std::printf("%-8s %10.1f %16.1f\n", std::string(info(type).name).c_str(), rate[0], rate[1]);
   }
 }
 
