@@ -306,10 +306,8 @@ double predict_kld(const Sensitivity& sensitivity, std::span<const QuantType> ty
 
 uint64_t bytes_of(const Sensitivity& sensitivity, std::span<const QuantType> types) {
   uint64_t sum = sensitivity.kept_bytes;
-  for (size_t t = 0; t < sensitivity.tensors.size() && t < types.size(); ++t) {
-    const QuantTypeInfo& type = info(types[t]);
-    sum += sensitivity.tensors[t].weights / type.block_weights * type.block_bytes;
-  }
+  for (size_t t = 0; t < sensitivity.tensors.size() && t < types.size(); ++t)
+    sum += bytes_as(types[t], sensitivity.tensors[t].weights);
   return sum;
 }
 

@@ -7,6 +7,8 @@
 #include <system_error>
 #include <thread>
 
+#include "engine/quant/ordered_work.h"
+
 namespace pumice::quant {
 namespace {
 
@@ -63,8 +65,7 @@ class Comparer {
   Comparer(LogitSource* reference, LogitSource& model, const EvaluationText& text,
            const CompareOptions& options)
       : reference_(reference), model_(model), text_(text), options_(options) {
-    threads_ = options.threads != 0 ? options.threads
-                                    : std::clamp(std::thread::hardware_concurrency(), 1u, 64u);
+    threads_ = worker_count(options.threads);
     work_.resize(threads_);
     result_.chunks = text.chunks;
     result_.first_scored = text.first_scored;

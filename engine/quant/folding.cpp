@@ -8,6 +8,7 @@
 
 #include "engine/quant/encode.h"
 #include "engine/quant/folding_sites.h"
+#include "engine/quant/tensor_weights.h"
 #include "loader/codec.h"
 
 namespace pumice::quant {
@@ -90,12 +91,11 @@ double row_loss(const Sample& sample, std::span<const float> error) {
 /// Output error of the sample quantised with its columns multiplied by `factors`.
 double folded_loss(const Sample& sample, std::span<const float> factors) {
   const uint64_t width = sample.width, rows = sample.weights.size() / width;
-  const QuantTypeInfo& type = info(sample.type);
   std::vector<float> scaled(sample.weights.size()), importance(width), error(width);
   for (uint64_t i = 0; i < width; ++i)
     importance[i] = sample.squares[i] / (factors[i] * factors[i]);
   for (size_t i = 0; i < scaled.size(); ++i) scaled[i] = sample.weights[i] * factors[i % width];
-  std::vector<std::byte> bytes(scaled.size() / type.block_weights * type.block_bytes);
+  std::vector<std::byte> bytes(bytes_as(sample.type, scaled.size()));
   encode_rows(sample.type, scaled, width, importance, bytes);
   decode_row(sample.type, bytes.data(), scaled.size(), scaled.data());
   double loss = 0;

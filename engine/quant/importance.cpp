@@ -97,6 +97,19 @@ Result<void> check_importance(ImportanceMatrix& matrix, const GgufFile& model) {
   return {};
 }
 
+Result<const ActivationStatistics*> statistics_of(const ImportanceMatrix& matrix,
+                                                  const TensorInfo& tensor) {
+  const auto found = matrix.tensors.find(tensor.name);
+  if (found == matrix.tensors.end()) return nullptr;
+  const ActivationStatistics& known = found->second;
+  const uint64_t experts = tensor.shape[2] * tensor.shape[3];
+  if (known.width == tensor.shape[0] && (known.matrices == 1 || known.matrices == experts))
+    return &known;
+  return fail(ErrorCode::BadArgument,
+              "the importance matrix has {} x {} numbers for tensor {} of shape {}", known.matrices,
+              known.width, tensor.name, shape_text(std::span(tensor.shape).first(tensor.n_dims)));
+}
+
 std::vector<float> mean_squares(const ActivationStatistics& statistics, uint64_t matrix) {
   const uint64_t width = statistics.width;
   const auto row = [&](uint64_t m) {
@@ -114,6 +127,12 @@ std::vector<float> mean_squares(const ActivationStatistics& statistics, uint64_t
   means.reserve(width);
   for (const double sum : sums) means.push_back(float(sum / count));
   return means;
+}
+
+std::vector<std::vector<float>> all_mean_squares(const ActivationStatistics& statistics) {
+  std::vector<std::vector<float>> all;
+  for (uint64_t i = 0; i < statistics.matrices; ++i) all.push_back(mean_squares(statistics, i));
+  return all;
 }
 
 }  // namespace pumice::quant

@@ -59,9 +59,17 @@ struct ImportanceMatrix {
 /// dropped. BadArgument, naming the tensor, where the shapes differ.
 [[nodiscard]] Result<void> merge_importance(ImportanceMatrix& into, const ImportanceMatrix& from);
 
+/// What `matrix` knows of a tensor's inputs; null where it has nothing. BadArgument where that is
+/// of another width or number of experts.
+[[nodiscard]] Result<const ActivationStatistics*> statistics_of(const ImportanceMatrix& matrix,
+                                                                const TensorInfo& tensor);
+
 /// E[x^2] per channel of one matrix; an expert that saw no token takes the mean over the others,
 /// and without any token all channels count the same (1).
 [[nodiscard]] std::vector<float> mean_squares(const ActivationStatistics& statistics,
                                               uint64_t matrix = 0);
+/// The same of each matrix.
+[[nodiscard]] std::vector<std::vector<float>> all_mean_squares(
+    const ActivationStatistics& statistics);
 
 }  // namespace pumice::quant

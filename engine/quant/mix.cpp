@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "engine/quant/mix_rules.h"
+#include "engine/quant/tensor_weights.h"
 #include "loader/printable.h"
 
 namespace pumice::quant {
@@ -41,10 +42,6 @@ std::vector<size_t> counting_order(std::span<const TensorInfo> tensors) {
     return layers[a] != layers[b] ? layers[a] < layers[b] : tensors[a].name < tensors[b].name;
   });
   return order;
-}
-
-bool fits(QuantType type, const TensorInfo& tensor) {
-  return tensor.shape[0] % info(type).block_weights == 0;
 }
 
 uint32_t when(bool holds, uint32_t condition, uint32_t otherwise = Always) {

@@ -35,7 +35,7 @@ class Line {
     for (size_t item = 0; item < job_.items; ++item) {
       const size_t slot = item % job_.slots;
       PUMICE_TRY(wait_for(slot));
-      PUMICE_TRY(job_.take(item, slot));
+      if (job_.take) PUMICE_TRY(job_.take(item, slot));
       const std::lock_guard lock(mutex_);
       taken_ = item + 1;
       free_slot_.notify_one();
@@ -96,6 +96,12 @@ class Line {
 };
 
 }  // namespace
+
+uint32_t worker_count(uint32_t wanted, size_t items) {
+  constexpr uint32_t kMostThreads = 256;
+  const uint32_t threads = wanted != 0 ? wanted : std::thread::hardware_concurrency();
+  return uint32_t(std::clamp<size_t>(items, 1, std::clamp(threads, 1u, kMostThreads)));
+}
 
 Result<void> run_in_order(const OrderedWork& job) {
   Line line(job);

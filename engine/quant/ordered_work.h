@@ -9,6 +9,10 @@
 
 namespace pumice::quant {
 
+/// Threads for so many items: those asked for, or all cores where that is 0; from 1 to 256, and no
+/// more than there are items.
+[[nodiscard]] uint32_t worker_count(uint32_t wanted, size_t items = SIZE_MAX);
+
 struct OrderedWork {
   size_t items = 0;
   uint32_t threads = 1;
@@ -16,7 +20,7 @@ struct OrderedWork {
 
   /// Called on a worker thread: item to slot. What it returns is seen when the item's turn comes.
   std::function<Result<void>(uint32_t worker, size_t item, size_t slot)> work;
-  /// Called on the thread that runs it all, item by item: after it the slot is free.
+  /// Called on the thread that runs it all, item by item: after it the slot is free. May be empty.
   std::function<Result<void>(size_t item, size_t slot)> take;
 };
 

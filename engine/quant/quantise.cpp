@@ -3,11 +3,9 @@
 #include "engine/quant/quantise.h"
 
 #include <algorithm>
-#include <bit>
 #include <filesystem>
 #include <map>
 #include <mutex>
-#include <thread>
 #include <utility>
 
 #include "engine/base/platform_file.h"
@@ -15,7 +13,7 @@
 #include "engine/quant/encode.h"
 #include "engine/quant/feedback_store.h"
 #include "engine/quant/ordered_work.h"
-#include "loader/codec.h"
+#include "engine/quant/tensor_weights.h"
 #include "loader/gguf_writer.h"
 
 namespace pumice::quant {
@@ -24,26 +22,9 @@ namespace {
 /// Weights per slice: 1 MiB as f32. A multiple of every block.
 constexpr uint64_t kSliceWeights = uint64_t(1) << 18;
 
-/// Whole rows of one matrix, or a piece of a row that is longer than a slice.
-struct Slice {
-  uint32_t tensor = 0;
-  uint64_t first = 0;  ///< weight in the tensor
-  uint64_t count = 0;
+struct TensorSlice : Slice {
+  uint32_t tensor = 0;  ///< of the plan
 };
-
-uint64_t bytes_as(QuantType type, uint64_t weights) {
-  return weights / info(type).block_weights * info(type).block_bytes;
-}
-
-void cut(const TensorInfo& tensor, uint32_t index, std::vector<Slice>& slices) {
-  const uint64_t width = tensor.shape[0];
-  const uint64_t matrix = width * tensor.shape[1];  // experts have importances of their own
-  const uint64_t step = width > kSliceWeights ? kSliceWeights : kSliceWeights / width * width;
-  const uint64_t unit = width > kSliceWeights ? width : matrix;
-  for (uint64_t begin = 0; begin < tensor.n_weights; begin += unit)
-    for (uint64_t at = 0; at < unit; at += step)
-      slices.push_back({index, begin + at, std::min(step, unit - at)});
-}
 
 /// E[x^2] of one tensor's inputs, computed by the first worker that needs it.
 struct TensorImportance {
@@ -61,9 +42,10 @@ class Pipeline {
         request_(request),
         output_(output),
         importance_(plan.tensors.size()) {
-    for (uint32_t i = 0; i < plan.tensors.size(); ++i) cut(*plan.tensors[i].tensor, i, slices_);
-    threads_ = output.threads ? output.threads : std::max(std::thread::hardware_concurrency(), 1u);
-    threads_ = uint32_t(std::clamp<size_t>(slices_.size(), 1, threads_));
+    for (uint32_t i = 0; i < plan.tensors.size(); ++i)
+      for (const Slice& slice : cut_slices(*plan.tensors[i].tensor, kSliceWeights))
+        slices_.push_back({slice, i});
+    threads_ = worker_count(output.threads, slices_.size());
     scratch_.resize(threads_);
     encoded_.resize(2 * size_t(threads_) + 2);
     if (request.error_feedback)
@@ -79,17 +61,18 @@ class Pipeline {
     std::vector<float> weights;
   };
 
-  Result<void> work(Scratch& scratch, const Slice& slice, std::vector<std::byte>& out);
-  std::span<const float> importance_of(const Slice& slice);
+  Result<void> work(Scratch& scratch, const TensorSlice& slice, std::vector<std::byte>& out);
+  std::span<const float> importance_of(const TensorSlice& slice);
   const TensorFactors* factors_of(const TensorInfo& tensor) const;
-  Result<void> encode(const Slice& slice, std::span<const float> weights, std::span<std::byte> out);
-  Result<void> take(GgufWriter& writer, const Slice& slice, std::vector<std::byte>& encoded);
+  Result<void> encode(const TensorSlice& slice, std::span<const float> weights,
+                      std::span<std::byte> out);
+  Result<void> take(GgufWriter& writer, const TensorSlice& slice, std::vector<std::byte>& encoded);
 
   const GgufFile& model_;
   const QuantisePlan& plan_;
   const QuantiseRequest& request_;
   const QuantiseOutput& output_;
-  std::vector<Slice> slices_;
+  std::vector<TensorSlice> slices_;
   std::vector<TensorImportance> importance_;  ///< per tensor
   std::unique_ptr<FeedbackStore> feedback_;   ///< null without error feedback
   uint32_t threads_ = 1;
@@ -101,51 +84,20 @@ class Pipeline {
 Result<void> Pipeline::use_importance(const ImportanceMatrix& matrix) {
   for (size_t i = 0; i < plan_.tensors.size(); ++i) {
     const TensorInfo& tensor = *plan_.tensors[i].tensor;
-    const auto found = matrix.tensors.find(std::string(tensor.name));
-    if (found == matrix.tensors.end()) continue;
-    const ActivationStatistics& statistics = found->second;
-    const uint64_t experts = tensor.shape[2] * tensor.shape[3];
-    if (statistics.width != tensor.shape[0] ||
-        (statistics.matrices != 1 && statistics.matrices != experts))
-      return fail(ErrorCode::BadArgument,
-                  "the importance matrix has {} x {} numbers for tensor {} of shape {}",
-                  statistics.matrices, statistics.width, tensor.name,
-                  shape_text(std::span(tensor.shape).first(tensor.n_dims)));
-    importance_[i].statistics = &statistics;
+    PUMICE_TRY_ASSIGN(importance_[i].statistics, statistics_of(matrix, tensor));
   }
   return {};
 }
 
 /// The numbers for the columns of a slice; empty where nothing is known.
-std::span<const float> Pipeline::importance_of(const Slice& slice) {
+std::span<const float> Pipeline::importance_of(const TensorSlice& slice) {
   TensorImportance& known = importance_[slice.tensor];
   if (!known.statistics) return {};
-  std::call_once(known.once, [&] {
-    for (uint64_t i = 0; i < known.statistics->matrices; ++i)
-      known.matrices.push_back(mean_squares(*known.statistics, i));
-  });
-  const TensorInfo& tensor = *plan_.tensors[slice.tensor].tensor;
-  const uint64_t row = slice.first / tensor.shape[0];
-  const uint64_t matrix = known.matrices.size() == 1 ? 0 : row / tensor.shape[1];
-  const uint64_t columns = std::min(slice.count, tensor.shape[0]);
-  return std::span(known.matrices[matrix]).subspan(size_t(slice.first % tensor.shape[0]), columns);
-}
-
-bool is_finite(float x) {
-  return (std::bit_cast<uint32_t>(x) & 0x7F800000u) != 0x7F800000u;
-}
-
-Result<void> check_weights(const TensorInfo& tensor, uint64_t first,
-                           std::span<const float> weights) {
-  uint32_t bad = 0;
-  for (const float x : weights) bad |= uint32_t(!is_finite(x));
-  if (!bad) return {};
-  const auto at = std::ranges::find_if_not(weights, is_finite);
-  const uint64_t weight = first + uint64_t(at - weights.begin());
-  return fail(ErrorCode::NonFinite,
-              "tensor {}: the weight in row {}, column {} is {}, expected a finite number: the "
-              "model is damaged",
-              tensor.name, weight / tensor.shape[0], weight % tensor.shape[0], *at);
+  std::call_once(known.once, [&] { known.matrices = all_mean_squares(*known.statistics); });
+  const uint64_t width = plan_.tensors[slice.tensor].tensor->shape[0];
+  const std::vector<float>& squares =
+      known.matrices[known.matrices.size() == 1 ? 0 : size_t(slice.matrix)];
+  return std::span(squares).subspan(size_t(slice.column), std::min(slice.count, width));
 }
 
 const TensorFactors* Pipeline::factors_of(const TensorInfo& tensor) const {
@@ -155,7 +107,7 @@ const TensorFactors* Pipeline::factors_of(const TensorInfo& tensor) const {
 }
 
 /// Encodes whole rows of one matrix with what is known of its inputs.
-Result<void> Pipeline::encode(const Slice& slice, std::span<const float> weights,
+Result<void> Pipeline::encode(const TensorSlice& slice, std::span<const float> weights,
                               std::span<std::byte> out) {
   const PlannedTensor& planned = plan_.tensors[slice.tensor];
   const TensorInfo& tensor = *planned.tensor;
@@ -167,22 +119,19 @@ Result<void> Pipeline::encode(const Slice& slice, std::span<const float> weights
     encode_rows(planned.type, weights, std::min(slice.count, width), importance_of(slice), out);
     return {};
   }
-  const uint64_t expert = slice.first / width / tensor.shape[1];
-  const uint64_t matrix = statistics->matrices == 1 ? 0 : expert;
+  const uint64_t matrix = statistics->matrices == 1 ? 0 : slice.matrix;
   auto feedback = feedback_->get(*statistics, matrix, planned.type);
   if (!feedback) return fail_in(fmt::format("tensor {}", tensor.name), std::move(feedback.error()));
   (*feedback)->encode_rows(weights, out);
   return {};
 }
 
-Result<void> Pipeline::work(Scratch& scratch, const Slice& slice, std::vector<std::byte>& out) {
+Result<void> Pipeline::work(Scratch& scratch, const TensorSlice& slice,
+                            std::vector<std::byte>& out) {
   const PlannedTensor& planned = plan_.tensors[slice.tensor];
   const TensorInfo& tensor = *planned.tensor;
-  scratch.blocks.resize(size_t(bytes_as(tensor.type, slice.count)));
   scratch.weights.resize(size_t(slice.count));
-  PUMICE_TRY(model_.read(tensor, bytes_as(tensor.type, slice.first), scratch.blocks));
-  decode_row(tensor.type, scratch.blocks.data(), slice.count, scratch.weights.data());
-  PUMICE_TRY(check_weights(tensor, slice.first, scratch.weights));
+  PUMICE_TRY(read_slice(model_, tensor, slice, scratch.blocks, scratch.weights));
   const TensorFactors* factors = factors_of(tensor);
   if (planned.type == tensor.type && !factors) {
     out.assign(scratch.blocks.begin(), scratch.blocks.end());
@@ -193,7 +142,7 @@ Result<void> Pipeline::work(Scratch& scratch, const Slice& slice, std::vector<st
   return encode(slice, scratch.weights, out);
 }
 
-Result<void> Pipeline::take(GgufWriter& writer, const Slice& slice,
+Result<void> Pipeline::take(GgufWriter& writer, const TensorSlice& slice,
                             std::vector<std::byte>& encoded) {
   PUMICE_TRY(writer.write(encoded));
   const TensorInfo& tensor = *plan_.tensors[slice.tensor].tensor;

@@ -9,7 +9,7 @@
 
 #include "engine/quant/importance.h"
 #include "engine/quant/logit_source.h"
-#include "loader/gguf.h"
+#include "engine/quant/tensor_weights.h"
 
 namespace pumice::quant {
 
@@ -19,9 +19,6 @@ struct TrialOptions {
   uint64_t most_bytes = uint64_t{2} << 30;       ///< of reference logits that may be kept
   EvaluationProgress progress;                   ///< of the reference run
 };
-
-/// Bytes of `weights` weights in this type; 0 where `tensor`'s rows are no whole blocks of it.
-[[nodiscard]] uint64_t bytes_as(QuantType type, const TensorInfo& tensor);
 
 class Trial {
  public:
@@ -60,7 +57,7 @@ class Trial {
   const EvaluationText* text_;
   KeptLogits reference_;
   const ImportanceMatrix* importance_ = nullptr;
-  uint32_t threads_ = 1;
+  uint32_t threads_ = 0;
   const TensorInfo* held_ = nullptr;  ///< whose weights and importances follow
   std::vector<float> weights_, changed_;
   std::vector<std::vector<float>> squares_;  ///< E[x^2] per matrix; empty = unknown

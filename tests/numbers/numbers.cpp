@@ -167,7 +167,6 @@ Result<double> encode_rate(const EncodeSample& sample, QuantType type, bool weig
                        std::span(out).subspan(item * slice_bytes, slice_bytes));
     return {};
   };
-  job.take = [](size_t, size_t) -> Result<void> { return {}; };
   const Clock::time_point start = Clock::now();
   PUMICE_TRY(quant::run_in_order(job));
   return double(sample.weights.size()) / ms_since(start) * 1e-3 / threads;

@@ -26,10 +26,6 @@ double kld_of(const Sensitivity& sensitivity, size_t tensor, QuantType type) {
   return sensitivity.tensors[tensor].kld[size_t(found - sensitivity.candidates.begin())];
 }
 
-uint64_t bytes_of(const quant::TensorSensitivity& tensor, QuantType type) {
-  return tensor.weights / info(type).block_weights * info(type).block_bytes;
-}
-
 std::string front_text(const BudgetChoice& choice) {
   const Sensitivity& sensitivity = choice.sensitivity;
   std::vector<Allocation> front = quant::thinned(quant::pareto_front(sensitivity), kFrontRows);
@@ -115,9 +111,10 @@ std::string budget_text(const BudgetChoice& choice) {
   for (size_t t = 0; t < sensitivity.tensors.size(); ++t) {
     const double kld = kld_of(sensitivity, t, chosen.types[t]);
     const double share = chosen.predicted_kld > 0 ? 100.0 * kld / chosen.predicted_kld : 0.0;
-    text += fmt::format("{:<40} {:<7} {:>14} {:>11.3e} {:>5.1f} %\n",
-                        printable(sensitivity.tensors[t].name), info(chosen.types[t]).name,
-                        bytes_of(sensitivity.tensors[t], chosen.types[t]), kld, share);
+    text +=
+        fmt::format("{:<40} {:<7} {:>14} {:>11.3e} {:>5.1f} %\n",
+                    printable(sensitivity.tensors[t].name), info(chosen.types[t]).name,
+                    quant::bytes_as(chosen.types[t], sensitivity.tensors[t].weights), kld, share);
   }
   text += front_text(choice);
   text += fmt::format(
@@ -141,7 +138,7 @@ Json budget_json(const BudgetChoice& choice) {
   for (size_t t = 0; t < sensitivity.tensors.size(); ++t)
     tensors.push_back({{"name", sensitivity.tensors[t].name},
                        {"type", info(chosen.types[t]).name},
-                       {"bytes", bytes_of(sensitivity.tensors[t], chosen.types[t])},
+                       {"bytes", quant::bytes_as(chosen.types[t], sensitivity.tensors[t].weights)},
                        {"kld", kld_of(sensitivity, t, chosen.types[t])}});
   Json& front = json["pareto"] = Json::array();
   for (const Allocation& point : quant::thinned(quant::pareto_front(sensitivity), kFrontDots))

@@ -14,6 +14,7 @@
 #include "engine/quant/importance.h"
 #include "engine/quant/mix.h"
 #include "engine/quant/sensitivity.h"
+#include "engine/quant/tensor_weights.h"
 #include "engine/session/engine.h"
 #include "options.h"
 
@@ -149,7 +150,6 @@ class LabBench {
 [[nodiscard]] Result<quant::TypeRequest> mix_request(const LabBench& bench, const std::string& mix);
 
 // Small words and sums that sections share.
-[[nodiscard]] bool fits(QuantType type, const TensorInfo& tensor);
 [[nodiscard]] std::string upper_name(QuantType type);        ///< "Q4_K"
 [[nodiscard]] std::string kind_of(std::string_view tensor);  ///< "attn_q", "output"
 [[nodiscard]] std::optional<uint32_t> layer_of(std::string_view tensor);

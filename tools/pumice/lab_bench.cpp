@@ -3,11 +3,12 @@
 #include <cmath>
 #include <cstdio>
 #include <functional>
-#include <thread>
 
 #include "engine/base/platform.h"
+#include "engine/quant/block_grid.h"
 #include "engine/quant/encode.h"
 #include "engine/quant/error_feedback.h"
+#include "engine/quant/ordered_work.h"
 #include "engine/quant/quantise.h"
 #include "generate.h"
 #include "lab.h"
@@ -24,15 +25,17 @@ constexpr double kHostShare = 0.25;  ///< of free memory that Gram matrices or l
 
 /// Runs `work` over ranges of rows on all cores. Rows do not depend on each other, so the result
 /// does not on the number of threads.
-void over_rows(uint64_t rows, const std::function<void(uint64_t first, uint64_t count)>& work) {
-  const uint64_t threads =
-      std::min<uint64_t>(std::clamp(std::thread::hardware_concurrency(), 1u, 64u), rows);
-  std::vector<std::thread> pool;
-  for (uint64_t i = 0; i < threads; ++i) {
-    const uint64_t first = rows * i / threads, end = rows * (i + 1) / threads;
-    pool.emplace_back([&work, first, end] { work(first, end - first); });
-  }
-  for (std::thread& thread : pool) thread.join();
+Result<void> over_rows(uint64_t rows,
+                       const std::function<void(uint64_t first, uint64_t count)>& work) {
+  quant::OrderedWork job;
+  job.threads = quant::worker_count(0, size_t(rows));
+  job.items = job.slots = job.threads;
+  job.work = [&](uint32_t, size_t item, size_t) -> Result<void> {
+    const uint64_t first = rows * item / job.items, end = rows * (item + 1) / job.items;
+    work(first, end - first);
+    return {};
+  };
+  return quant::run_in_order(job);
 }
 
 Result<quant::EvaluationText> built_in_text(const Tokenizer& tokenizer,
@@ -72,8 +75,7 @@ struct MatrixJob {
 };
 
 void round_rows(const MatrixJob& job, uint64_t first, uint64_t count) {
-  const QuantTypeInfo& type = info(job.type);
-  const uint64_t row_bytes = job.width / type.block_weights * type.block_bytes;
+  const uint64_t row_bytes = quant::bytes_as(job.type, job.width);
   // Magnitudes differ from row to row, so such rows go one at a time; 64 keep buffers small.
   const uint64_t step = job.weighing == Weighing::Magnitude ? 1 : 64;
   std::vector<std::byte> blocks(step * row_bytes);
@@ -94,10 +96,6 @@ void round_rows(const MatrixJob& job, uint64_t first, uint64_t count) {
       quant::encode_rows(job.type, weights, job.width, importance, bytes);
     decode_row(job.type, bytes.data(), weights.size(), &job.out[row * job.width]);
   }
-}
-
-bool has_grid(QuantType type) {
-  return info(type).block_weights > 1;
 }
 
 }  // namespace
@@ -212,27 +210,17 @@ Result<void> LabBench::find_matrices() {
 }
 
 Result<std::vector<float>> LabBench::weights(const TensorInfo& tensor) const {
-  std::vector<std::byte> bytes(tensor.n_bytes);
-  PUMICE_TRY(file->read(tensor, 0, bytes));
   std::vector<float> values(tensor.n_weights);
-  over_rows(tensor.n_rows(), [&](uint64_t first, uint64_t count) {
-    decode_row(tensor.type, &bytes[first * tensor.row_bytes()], count * tensor.shape[0],
-               &values[first * tensor.shape[0]]);
-  });
-  const auto bad = std::ranges::find_if_not(values, [](float x) { return std::isfinite(x); });
-  if (bad == values.end()) return values;
-  return fail(ErrorCode::NonFinite,
-              "tensor {}: weight {} is {}, expected a finite number: the model is damaged",
-              tensor.name, bad - values.begin(), *bad);
+  PUMICE_TRY(quant::read_weights(*file, tensor, values));
+  return values;
 }
 
 Result<std::vector<float>> LabBench::rounded(const TensorInfo& tensor, QuantType type,
                                              Weighing weighing) const {
   PUMICE_TRY_ASSIGN(const std::vector<float> values, weights(tensor));
   std::vector<float> out(values.size());
-  const auto known = importance.tensors.find(tensor.name);
-  const quant::ActivationStatistics* statistics =
-      known == importance.tensors.end() ? nullptr : &known->second;
+  PUMICE_TRY_ASSIGN(const quant::ActivationStatistics* statistics,
+                    quant::statistics_of(importance, tensor));
   const uint64_t width = tensor.shape[0], rows = tensor.shape[1], one = width * rows;
   for (uint64_t m = 0; m < tensor.n_weights / one; ++m) {
     MatrixJob job{type,
@@ -245,9 +233,9 @@ Result<std::vector<float>> LabBench::rounded(const TensorInfo& tensor, QuantType
                   nullptr};
     std::optional<quant::ErrorFeedback> feedback;
     const bool weighed = weighing == Weighing::Activation || weighing == Weighing::Feedback;
-    if (weighed && statistics && statistics->width == width && m < statistics->matrices) {
+    if (weighed && statistics && m < statistics->matrices) {
       job.squares = quant::mean_squares(*statistics, m);
-      if (weighing == Weighing::Feedback && statistics->gram && has_grid(type)) {
+      if (weighing == Weighing::Feedback && statistics->gram && quant::has_grid(type)) {
         const auto gram = std::span(*statistics->gram).subspan(m * width * width, width * width);
         // Of an expert that saw too little: its diagonal still counts.
         if (auto prepared = quant::ErrorFeedback::prepare(type, gram, width))
@@ -255,7 +243,8 @@ Result<std::vector<float>> LabBench::rounded(const TensorInfo& tensor, QuantType
       }
     }
     job.feedback = feedback ? &*feedback : nullptr;
-    over_rows(rows, [&](uint64_t first, uint64_t count) { round_rows(job, first, count); });
+    PUMICE_TRY(
+        over_rows(rows, [&](uint64_t first, uint64_t count) { round_rows(job, first, count); }));
   }
   return out;
 }
@@ -276,7 +265,7 @@ Result<uint64_t> LabBench::put_all(QuantType type, Weighing weighing) {
   for (size_t i = 0; i < matrices.size(); ++i) {
     if (!progress->tick(double(i) / double(matrices.size())))
       return fail(ErrorCode::Cancelled, "interrupted");
-    if (!fits(type, *matrices[i])) continue;
+    if (!quant::fits(type, *matrices[i])) continue;
     PUMICE_TRY_ASSIGN(const std::vector<float> values, rounded(*matrices[i], type, weighing));
     PUMICE_TRY(put(*matrices[i], values));
     changed += matrices[i]->n_weights;
@@ -333,7 +322,7 @@ std::vector<QuantType> LabBench::ladder() const {
 double LabBench::fitting_share(QuantType type) const {
   uint64_t fitting = 0;
   for (const TensorInfo* tensor : matrices)
-    if (fits(type, *tensor)) fitting += tensor->n_weights;
+    if (quant::fits(type, *tensor)) fitting += tensor->n_weights;
   return double(fitting) / double(matrix_weights);
 }
 

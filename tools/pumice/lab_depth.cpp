@@ -65,7 +65,7 @@ Result<LabSection> depth_section(LabBench& bench) {
       upper_name(type));
   std::set<uint32_t> layers;
   for (const TensorInfo* tensor : bench.matrices)
-    if (const auto layer = layer_of(tensor->name); layer && fits(type, *tensor))
+    if (const auto layer = layer_of(tensor->name); layer && quant::fits(type, *tensor))
       layers.insert(*layer);
   if (layers.empty()) {
     section.absent = fmt::format("{} fits no rows of this model's layers", upper_name(type));
@@ -78,7 +78,7 @@ Result<LabSection> depth_section(LabBench& bench) {
       alone{"sum of single tensors", {}, {}, {}, true, false};
   for (const uint32_t layer : layers) {
     for (const TensorInfo* tensor : bench.matrices) {
-      if (layer_of(tensor->name) != layer || !fits(type, *tensor)) continue;
+      if (layer_of(tensor->name) != layer || !quant::fits(type, *tensor)) continue;
       PUMICE_TRY_ASSIGN(const std::vector<float> values,
                         bench.rounded(*tensor, type, Weighing::Activation));
       PUMICE_TRY(bench.put(*tensor, values));

@@ -54,7 +54,7 @@ Result<MagnitudeErrors> measure(LabBench& bench, QuantType type) {
   MagnitudeErrors sums{type, {}, {}, 0};
   size_t looked_at = 0;
   for (const TensorInfo* tensor : bench.matrices) {
-    if (!fits(type, *tensor)) continue;
+    if (!quant::fits(type, *tensor)) continue;
     if (bench.options.quick && looked_at == kQuickMatrices) break;
     ++looked_at;
     PUMICE_TRY_ASSIGN(const std::vector<float> weights, bench.weights(*tensor));

@@ -73,10 +73,6 @@ Result<quant::TypeRequest> mix_request(const LabBench& bench, const std::string&
   return fail(ErrorCode::BadArgument, "{}: no mix of this name for {}", mix, bench.file->name());
 }
 
-bool fits(QuantType type, const TensorInfo& tensor) {
-  return tensor.shape[0] % info(type).block_weights == 0;
-}
-
 std::string upper_name(QuantType type) {
   std::string name(info(type).name);
   std::ranges::transform(name, name.begin(),

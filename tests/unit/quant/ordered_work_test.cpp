@@ -86,5 +86,14 @@ TEST(OrderedWork, NothingToDoAndNoMemory) {
   EXPECT_EQ(run_in_order(job).error().code, ErrorCode::OutOfMemory);
 }
 
+TEST(OrderedWork, WorkersAreNeverMoreThanItems) {
+  EXPECT_EQ(worker_count(3), 3u);
+  EXPECT_EQ(worker_count(3, 2), 2u);
+  EXPECT_EQ(worker_count(3, 0), 1u);
+  EXPECT_EQ(worker_count(100'000), 256u);
+  EXPECT_GE(worker_count(0), 1u);
+  EXPECT_EQ(worker_count(0, 1), 1u);
+}
+
 }  // namespace
 }  // namespace pumice::quant::test
