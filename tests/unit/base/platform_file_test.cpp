@@ -4,39 +4,21 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <sstream>
 #include <string>
+
+#include "tests/support/folder_test.h"
 
 namespace pumice {
 namespace {
 
 namespace fs = std::filesystem;
 
-class NewFiles : public testing::Test {
+class NewFiles : public test::FolderTest {
  protected:
-  void SetUp() override {
-    folder = fs::path(testing::TempDir()) /
-             (std::string("pumice_new_file_") +
-              testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(folder);
-    fs::create_directories(folder);
-  }
-  void TearDown() override { fs::remove_all(folder); }
-
-  static std::string content(const fs::path& path) {
-    std::ostringstream text;
-    text << std::ifstream(path, std::ios::binary).rdbuf();
-    return text.str();
-  }
   static void write(const fs::path& path, const std::string& text) {
     std::ofstream(path, std::ios::binary) << text;
   }
   static auto bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
-  [[nodiscard]] size_t files() const {
-    return size_t(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
-  }
-
-  fs::path folder;
 };
 
 TEST_F(NewFiles, AppearsWhenFinished) {

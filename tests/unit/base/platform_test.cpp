@@ -4,38 +4,19 @@
 
 #include <csignal>
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
+
+#include "tests/support/folder_test.h"
 
 namespace pumice {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Platform : public testing::Test {
+class Platform : public test::FolderTest {
  protected:
-  void SetUp() override {
-    folder = fs::path(testing::TempDir()) /
-             ("pumice_platform_" + std::to_string(testing::UnitTest::GetInstance()->random_seed()) +
-              testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(folder);
-    fs::create_directories(folder);
-  }
-  void TearDown() override { fs::remove_all(folder); }
-
-  static std::string content(const fs::path& path) {
-    std::ostringstream text;
-    text << std::ifstream(path, std::ios::binary).rdbuf();
-    return text.str();
-  }
   static Result<void> write(const fs::path& path, const std::string& text) {
     return write_file_whole(path, std::as_bytes(std::span(text)));
   }
-  [[nodiscard]] size_t files() const {
-    return size_t(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
-  }
-
-  fs::path folder;
 };
 
 TEST_F(Platform, WritesWholeFilesAndNothingBeside) {

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "loader/gguf.h"
+#include "tests/support/folder_test.h"
 #include "tests/support/gguf_writer.h"
 
 namespace pumice::test {
@@ -18,18 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 using Writer = pumice::GgufWriter;
 
-class GgufWriting : public testing::Test {
+class GgufWriting : public FolderTest {
  protected:
-  void SetUp() override {
-    folder = fs::path(testing::TempDir()) /
-             (std::string("pumice_gguf_writer_") +
-              testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(folder);
-    fs::create_directories(folder);
-    path = (folder / "out.gguf").string();
-  }
-  void TearDown() override { fs::remove_all(folder); }
-
   /// All bytes of all tensors, counting up.
   static std::vector<std::byte> counting(size_t n) {
     std::vector<std::byte> out(n);
@@ -38,8 +29,7 @@ class GgufWriting : public testing::Test {
   }
   [[nodiscard]] bool nothing_there() const { return fs::is_empty(folder); }
 
-  fs::path folder;
-  std::string path;
+  const std::string path = (folder / "out.gguf").string();
 };
 
 std::vector<GgufTensorPlan> three_tensors() {

@@ -6,12 +6,11 @@
 
 #include <cmath>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "engine/base/half.h"
 #include "engine/quant/encode.h"
 #include "loader/codec.h"
+#include "tests/support/folder_test.h"
 #include "tests/support/gguf_writer.h"
 
 namespace pumice::quant::test {
@@ -20,27 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 using pumice::test::GgufWriter;
 
-class Quantise : public testing::Test {
+class Quantise : public pumice::test::FolderTest {
  protected:
-  void SetUp() override {
-    folder = fs::path(testing::TempDir()) /
-             (std::string("pumice_quantise_") +
-              testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(folder);
-    fs::create_directories(folder);
-    in = (folder / "in.gguf").string();
-    out = (folder / "out.gguf").string();
-  }
-  void TearDown() override { fs::remove_all(folder); }
-
-  static std::string content(const std::string& path) {
-    std::ostringstream text;
-    text << std::ifstream(path, std::ios::binary).rdbuf();
-    return text.str();
-  }
-  [[nodiscard]] size_t files() const {
-    return size_t(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
-  }
   std::shared_ptr<const GgufFile> written(GgufWriter& writer) const {
     writer.write(in);
     const auto file = open_gguf(in);
@@ -53,8 +33,7 @@ class Quantise : public testing::Test {
     return quantise(model, plan, request, {out, {in}, threads, std::move(watch)});
   }
 
-  fs::path folder;
-  std::string in, out;
+  std::string in = (folder / "in.gguf").string(), out = (folder / "out.gguf").string();
 };
 
 /// Numbers that look like weights; the same on every machine.
