@@ -165,27 +165,39 @@ constexpr Tier kTiers[] = {
 
 class OpsAttention : public RowTest {};
 
+/// A row on the device and in the reference, and what both are fed.
+struct Bench {
+  std::unique_ptr<GraphRunner> runner;
+  reference::Interpreter interpreter;
+  std::vector<reference::TokenAt> tokens;
+  std::vector<Matrix> inputs;
+};
+
+Result<Bench> bench_of(vk::Device& device, const AttentionRow& row, const Tier& tier) {
+  const auto file = weights_of(row);
+  if (!file) return fail(ErrorCode::BadFile, "the row has no weights");
+  const graph::Graph graph = graph_of(row);
+  RunOptions options;
+  options.max_chunk = 64;
+  options.max_sequences = 2;
+  PUMICE_TRY_ASSIGN(auto runner, GraphRunner::create(device, *file, graph, tier, options));
+  PUMICE_TRY_ASSIGN(auto interpreter, reference::Interpreter::load(*file, graph));
+  std::vector<reference::TokenAt> tokens = interleaved();
+  std::vector<Matrix> inputs = inputs_of(graph, uint32_t(tokens.size()));
+  return Bench{std::move(runner), std::move(interpreter), std::move(tokens), std::move(inputs)};
+}
+
 void check_row(vk::Device& device, const AttentionRow& row, Tier tier, CacheType cache,
                uint32_t chunk) {
   tier.cache = cache;
   const std::string name = std::string(row.name) + ", " + tier.name +
                            (cache == CacheType::F32 ? ", f32" : ", f16") + ", steps of " +
                            std::to_string(chunk);
-  const auto file = weights_of(row);
-  ASSERT_NE(file, nullptr);
-  const graph::Graph graph = graph_of(row);
-  RunOptions options;
-  options.max_chunk = 64;
-  options.max_sequences = 2;
-  auto runner = GraphRunner::create(device, *file, graph, tier, options);
-  ASSERT_TRUE(runner) << name << ": " << runner.error().text;
-  auto interpreter = reference::Interpreter::load(*file, graph);
-  ASSERT_TRUE(interpreter) << interpreter.error().text;
-  const auto tokens = interleaved();
-  const auto inputs = inputs_of(graph, uint32_t(tokens.size()));
-  const auto actual = on_device(**runner, inputs, tokens, chunk);
+  auto bench = bench_of(device, row, tier);
+  ASSERT_TRUE(bench) << name << ": " << bench.error().text;
+  const auto actual = on_device(*bench->runner, bench->inputs, bench->tokens, chunk);
   ASSERT_TRUE(actual) << name << ": " << actual.error().text;
-  const Outputs expected = on_reference(*interpreter, inputs, tokens);
+  const Outputs expected = on_reference(bench->interpreter, bench->inputs, bench->tokens);
   expect_close(name + ": q", actual->q_out, expected.q_out, kExactOp);
   expect_close(name, actual->out, expected.out, cache == CacheType::F32 ? kExactOp : kHalfOp);
 }
@@ -344,30 +356,21 @@ void check_cache_row(vk::Device& device, const AttentionRow& row, Tier tier,
                      const CacheFormat& format, uint32_t chunk) {
   tier.cache = format;
   const std::string name = std::string(row.name) + ", " + tier.name + ", " + describe(format);
-  const auto file = weights_of(row);
-  ASSERT_NE(file, nullptr);
-  const graph::Graph graph = graph_of(row);
-  RunOptions options;
-  options.max_chunk = 64;
-  options.max_sequences = 2;
-  auto runner = GraphRunner::create(device, *file, graph, tier, options);
-  ASSERT_TRUE(runner) << name << ": " << runner.error().text;
-  auto interpreter = reference::Interpreter::load(*file, graph);
-  ASSERT_TRUE(interpreter) << interpreter.error().text;
-  const auto tokens = interleaved();
-  const auto inputs = inputs_of(graph, uint32_t(tokens.size()));
-  auto actual = on_device(**runner, inputs, tokens, chunk);
+  auto bench = bench_of(device, row, tier);
+  ASSERT_TRUE(bench) << name << ": " << bench.error().text;
+  auto actual = on_device(*bench->runner, bench->inputs, bench->tokens, chunk);
   ASSERT_TRUE(actual) << name << ": " << actual.error().text;
 
-  interpreter->begin(tokens);
-  for (const graph::ValueId id : {kQ, kK, kV}) interpreter->set_value(id, inputs[id]);
-  interpreter->run_node(graph.nodes[0]);
+  reference::Interpreter& interpreter = bench->interpreter;
+  interpreter.begin(bench->tokens);
+  for (const graph::ValueId id : {kQ, kK, kV}) interpreter.set_value(id, bench->inputs[id]);
+  interpreter.run_node(interpreter.graph().nodes[0]);
   for (const CacheSide side : {CacheSide::K, CacheSide::V})
-    take_over(name, **runner, interpreter->cache(0), side);
-  interpreter->run_node(graph.nodes[1]);
+    take_over(name, *bench->runner, interpreter.cache(0), side);
+  interpreter.run_node(interpreter.graph().nodes[1]);
   if (format.rotate) rotate_heads(actual->q_out.data, row.head_k);
-  expect_close(name + ": q", actual->q_out, interpreter->value(kQOut), kExactOp);
-  expect_close(name, actual->out, interpreter->value(kOut), kExactOp);
+  expect_close(name + ": q", actual->q_out, interpreter.value(kQOut), kExactOp);
+  expect_close(name, actual->out, interpreter.value(kOut), kExactOp);
 }
 
 // What is stored is what the type says, and what is read is what was stored. Pages folded by one
