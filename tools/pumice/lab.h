@@ -161,10 +161,9 @@ class LabBench {
 [[nodiscard]] nlohmann::ordered_json to_json(const quant::Estimate& estimate);
 [[nodiscard]] std::string percent_text(double share);
 
-/// Where more than 2 standard errors lie between a difference and zero.
-[[nodiscard]] inline bool clear_of_zero(const quant::Estimate& difference) {
-  return std::abs(difference.value) > 2 * difference.error;
-}
+/// Of a claim that a difference decides: `above` where that lies more than 2 standard errors above
+/// zero, the opposite where it lies as far below.
+[[nodiscard]] Standing judged(const quant::Estimate& difference, Standing above);
 
 // One per file lab_*.cpp.
 [[nodiscard]] Result<LabSection> magnitude_section(LabBench& bench);

@@ -81,9 +81,7 @@ Verdict temperature_verdict(const std::vector<quant::TemperatureStatistics>& row
   const quant::TemperatureStatistics &cold = rows.front(), &hot = rows.back();
   const double error = std::hypot(cold.total_variation.error, hot.total_variation.error);
   const double rise = cold.total_variation.value - hot.total_variation.value;
-  verdict.standing = std::abs(rise) <= 2 * error ? Standing::Unclear
-                     : rise > 0                  ? Standing::Fails
-                                                 : Standing::Holds;
+  verdict.standing = judged({rise, error}, Standing::Fails);
   verdict.words = fmt::format(
       "{}: total variation between the two models' distributions is {} at T = {} and {} at T = {}. "
       "What a low temperature removes is the sampling's own noise.",

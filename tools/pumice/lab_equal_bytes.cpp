@@ -75,9 +75,7 @@ Verdict verdict_of(const EqualBytes& row) {
     return verdict;
   }
   const quant::Estimate won = kld_difference(*row.fixed, *row.automatic);
-  verdict.standing = !clear_of_zero(won) ? Standing::Unclear
-                     : won.value > 0     ? Standing::Fails
-                                         : Standing::Holds;
+  verdict.standing = judged(won, Standing::Fails);
   const double fixed = mean_kld(*row.fixed).value;
   verdict.words = fmt::format(
       "At the bytes of {}, the automatic allocation has {} times its divergence, with error "

@@ -92,9 +92,7 @@ Verdict offset_verdict(const GrainRuns& runs) {
   const quant::Estimate won = kld_difference(*runs.symmetric[kOf32], *runs.affine[kOf32]);
   Verdict verdict;
   verdict.claim = "An offset beside the scale pays for itself";
-  verdict.standing = !clear_of_zero(won) ? Standing::Unclear
-                     : won.value > 0     ? Standing::Holds
-                                         : Standing::Fails;
+  verdict.standing = judged(won, Standing::Holds);
   verdict.words = fmt::format(
       "In groups of 32 an offset takes {} nats off ({} to {}); with 16 bits each, scale and offset "
       "cost 5.0 bits per weight where a scale alone costs 4.5.",

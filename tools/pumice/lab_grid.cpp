@@ -216,9 +216,7 @@ Verdict rotation_verdict(const std::vector<GridRun>& runs) {
     return verdict;
   }
   const quant::Estimate won = kld_difference(*plain, *rotated);
-  verdict.standing = !clear_of_zero(won) ? Standing::Unclear
-                     : won.value > 0     ? Standing::Holds
-                                         : Standing::Fails;
+  verdict.standing = judged(won, Standing::Holds);
   verdict.words = fmt::format("q4_0 {} nats, rotated {} nats; the rotation takes {} off.",
                               number_text(mean_kld(*plain).value),
                               number_text(mean_kld(*rotated).value), with_error(won));

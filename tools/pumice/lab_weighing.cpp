@@ -49,9 +49,7 @@ Verdict magnitude_verdict(const WeighedModel& model) {
       kld_difference(model.run(Weighing::Magnitude), model.run(Weighing::Activation));
   Verdict verdict;
   verdict.claim = "Large weights matter most, so |w| tells what to protect";
-  verdict.standing = !clear_of_zero(behind) ? Standing::Unclear
-                     : behind.value > 0     ? Standing::Fails
-                                            : Standing::Holds;
+  verdict.standing = judged(behind, Standing::Fails);
   verdict.words = fmt::format(
       "{}: weighing by |w| recovers {} of the plain divergence, by activation {}, by Hessian {}. "
       "|w| "
@@ -68,9 +66,7 @@ Verdict calibration_verdict(const WeighedModel& model) {
   const quant::Estimate won = kld_difference(model.run(Weighing::Plain), model.run(best));
   Verdict verdict;
   verdict.claim = "Weight-only quantisation needs no calibration";
-  verdict.standing = !clear_of_zero(won) ? Standing::Unclear
-                     : won.value > 0     ? Standing::Fails
-                                         : Standing::Holds;
+  verdict.standing = judged(won, Standing::Fails);
   verdict.words = fmt::format(
       "{}: calibration {} takes {} off the divergence on text it has not seen ({} nats).",
       upper_name(model.type), feedback ? "with error feedback" : "by activation",

@@ -108,6 +108,12 @@ quant::Estimate kld_difference(const quant::Comparison& a, const quant::Comparis
   return mean_of(a, std::move(differences));
 }
 
+Standing judged(const quant::Estimate& difference, Standing above) {
+  if (!(std::abs(difference.value) > 2 * difference.error)) return Standing::Unclear;
+  const Standing below = above == Standing::Holds ? Standing::Fails : Standing::Holds;
+  return difference.value > 0 ? above : below;
+}
+
 std::string with_error(const quant::Estimate& estimate) {
   return fmt::format("{} \u00B1 {}", number_text(estimate.value),
                      number_text(std::abs(estimate.error) < 1e-300 ? 0 : estimate.error));
