@@ -7,29 +7,17 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "shell.h"
+#include "small_model.h"
 
 namespace pumice::test {
 namespace {
 
 using nlohmann::json;
 
-const std::string kSmall = PUMICE_ORACLE_DIR "/real/dreams260K-f32.gguf";
-
-std::string story(int lines) {
-  std::string text;
-  for (int i = 0; i < lines; ++i)
-    text += fmt::format("Once upon a time there were {} dreams of pixels and petals. ", i);
-  return text;
-}
-
-class Budget : public testing::Test {
+class Budget : public SmallModelTest {
  protected:
-  void SetUp() override {
-    if (!std::filesystem::exists(kSmall)) GTEST_SKIP() << kSmall << " is not here";
-  }
   [[nodiscard]] Ran quantize(const std::string& arguments) const {
-    return shell(folder_, fmt::format("@ quantize {} {} {}", kSmall, quoted(out_), arguments));
+    return pumice(fmt::format("quantize {} {} {}", kSmallModel, quoted(out_), arguments));
   }
   void refuses(const std::string& arguments, int exit, const std::string& words) const {
     const Ran ran = quantize(arguments);
@@ -37,7 +25,6 @@ class Budget : public testing::Test {
     EXPECT_NE(ran.err.find(words), std::string::npos) << arguments << ": " << ran.err;
     EXPECT_FALSE(std::filesystem::exists(out_)) << arguments;
   }
-  const Folder folder_;
   const std::string out_ = folder_.file("out.gguf");
   const std::string text_ = quoted(folder_.write("text", story(12)));
 };
@@ -64,7 +51,7 @@ TEST_F(Budget, MeasuresOnceAndKeepsEverySize) {
   ASSERT_EQ(second.exit, 0) << second.err;
   for (const char* words : {"blk.0.attn_q.weight", "Pareto front", "<- chosen"})
     EXPECT_NE(second.out.find(words), std::string::npos) << second.out;
-  const Ran loads = shell(folder_, fmt::format("@ info -m {}", quoted(out_)));
+  const Ran loads = pumice(fmt::format("info -m {}", quoted(out_)));
   EXPECT_EQ(loads.exit, 0) << loads.err;
 }
 

@@ -14,7 +14,6 @@ namespace {
 using nlohmann::json;
 
 const std::string kLlama = PUMICE_ORACLE_DIR "/archs/llama-dense.gguf";
-const std::string kSmall = PUMICE_ORACLE_DIR "/real/dreams260K-f32.gguf";
 const std::string kVocabulary = PUMICE_ORACLE_DIR "/vocab/ggml-vocab-llama-spm.gguf";
 
 #define SKIP_WITHOUT(path) \

@@ -7,16 +7,15 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "shell.h"
+#include "small_model.h"
 
 namespace pumice::test {
 namespace {
 
 using nlohmann::json;
 
-const std::string kModel = PUMICE_ORACLE_DIR "/real/dreams260K-f32.gguf";
 const std::string kExact = PUMICE_ORACLE_DIR "/types/F32.gguf";
-const std::string kSmall = PUMICE_ORACLE_DIR "/types/Q4_K_M.gguf";
+const std::string kQuantised = PUMICE_ORACLE_DIR "/types/Q4_K_M.gguf";
 
 /// What the small model was made of: plain stories.
 const std::string kStory =
@@ -26,30 +25,29 @@ const std::string kStory =
     "the wind was kind, and the day went by like a song. In the evening the light turned gold, "
     "then red, then blue, and the stars came out over the hills, quiet as dreams. ";
 
-class Eval : public testing::Test {
+class Eval : public SmallModelTest {
  protected:
   void SetUp() override {
-    if (!std::filesystem::exists(kModel)) GTEST_SKIP() << kModel << " is not here";
-    if (shell(folder, "@ devices").exit != 0) GTEST_SKIP() << "no Vulkan device is here";
-    text = folder.write("story.txt", kStory + kStory);
+    SmallModelTest::SetUp();
+    if (IsSkipped()) return;
+    text = folder_.write("story.txt", kStory + kStory);
     std::string list;
     for (int i = 0; i < 160; ++i) list += fmt::format("{} ", (i * 37 + i / 9) % 128);
-    ids = folder.write("ids.txt", list);
+    ids = folder_.write("ids.txt", list);
   }
   [[nodiscard]] Ran eval(const std::string& kind, const std::string& arguments) const {
-    return shell(folder, fmt::format("@ eval {} {}", kind, arguments));
+    return pumice(fmt::format("eval {} {}", kind, arguments));
   }
   [[nodiscard]] json report(const std::string& kind, const std::string& arguments) const {
     const Ran ran = eval(kind, arguments + " --json -");
     EXPECT_EQ(ran.exit, 0) << ran.err;
     return ran.exit == 0 ? json::parse(ran.out) : json();
   }
-  Folder folder;
   std::string text, ids;
 };
 
 TEST_F(Eval, PerplexityIsThatOfALanguageModel) {
-  const std::string flags = fmt::format("-m {} -c 64 --chunks 2 -f ", kModel);
+  const std::string flags = fmt::format("-m {} -c 64 --chunks 2 -f ", kSmallModel);
   const Ran ran = eval("ppl", flags + text);
   ASSERT_EQ(ran.exit, 0) << ran.err;
   for (const char* word : {"perplexity", "chunks of 64", "positions 32 to 62", "+-", "tokens/s"})
@@ -60,9 +58,9 @@ TEST_F(Eval, PerplexityIsThatOfALanguageModel) {
   EXPECT_GT(statistics["perplexity"]["error"].get<double>(), 0.0);
   EXPECT_LT(perplexity, 512.0) << "the size of the vocabulary";
   // What it writes itself, greedily, it finds likely.
-  const std::string own = folder.file("own.txt");
-  const Ran wrote = shell(
-      folder, fmt::format("@ run -m {} -p 'Once upon a time' -n 180 --temp 0 >{}", kModel, own));
+  const std::string own = folder_.file("own.txt");
+  const Ran wrote =
+      pumice(fmt::format("run -m {} -p 'Once upon a time' -n 180 --temp 0 >{}", kSmallModel, own));
   ASSERT_EQ(wrote.exit, 0) << wrote.err;
   const json likely = report("ppl", flags + own)["runs"][0]["statistics"];
   EXPECT_LT(likely["perplexity"]["value"].get<double>(), perplexity / 5);
@@ -70,11 +68,11 @@ TEST_F(Eval, PerplexityIsThatOfALanguageModel) {
 
 // Side by side, kept or saved: a model is nothing away from itself.
 TEST_F(Eval, AModelAgainstItselfIsExactlyZero) {
-  const std::string saved = folder.file("reference.logits");
-  const std::string model = fmt::format("-m {} -f {} -c 64 --chunks 2 ", kModel, text);
-  const std::string rows[] = {model, model + "--reference " + kModel,
+  const std::string saved = folder_.file("reference.logits");
+  const std::string model = fmt::format("-m {} -f {} -c 64 --chunks 2 ", kSmallModel, text);
+  const std::string rows[] = {model, model + "--reference " + kSmallModel,
                               model + "--save-reference " + saved, model + "--reference " + saved,
-                              fmt::format("-m {} --reference {}", kModel, saved)};
+                              fmt::format("-m {} --reference {}", kSmallModel, saved)};
   for (const std::string& row : rows) {
     const json run = report("kld", row)["runs"][0];
     EXPECT_EQ(run["statistics"]["kld"]["mean"]["value"], 0.0) << row;
@@ -87,10 +85,10 @@ TEST_F(Eval, AModelAgainstItselfIsExactlyZero) {
 
 // One test, one folder: its runs share compiled pipelines.
 TEST_F(Eval, AQuantisedModelOverAGridAndAwayFromItsReference) {
-  if (!std::filesystem::exists(kSmall)) GTEST_SKIP() << kSmall << " is not here";
+  if (!std::filesystem::exists(kQuantised)) GTEST_SKIP() << kQuantised << " is not here";
   const json runs =
       report("kld", fmt::format("-m {} -f {} --ids -c 32 --act f32,q8 --kv f32,f16 --temps 0.5,1",
-                                kSmall, ids))["runs"];
+                                kQuantised, ids))["runs"];
   ASSERT_EQ(runs.size(), 4u);
   const auto mean = [&](size_t i) {
     return runs[i]["statistics"]["kld"]["mean"]["value"].get<double>();
@@ -105,7 +103,7 @@ TEST_F(Eval, AQuantisedModelOverAGridAndAwayFromItsReference) {
   }
 
   const std::string files =
-      fmt::format("-m {} --reference {} -f {} --ids -c 32 ", kSmall, kExact, ids);
+      fmt::format("-m {} --reference {} -f {} --ids -c 32 ", kQuantised, kExact, ids);
   const json run = report("kld", files)["runs"][0], kld = run["statistics"];
   EXPECT_GT(kld["kld"]["mean"]["value"].get<double>(), 1e-9);
   EXPECT_LT(kld["kld"]["mean"]["value"].get<double>(), 1.0);
@@ -129,10 +127,10 @@ TEST_F(Eval, FailuresAreOneLine) {
     int exit;
     std::string says;
   };
-  const std::string model = "-m " + kModel;
-  const std::string brief = folder.write("brief.txt", "Once upon a time");
-  const std::string noise = folder.write("noise.txt", "abc\xFF\xFE");
-  const std::string rubbish = folder.write("rubbish.logits", "PUMLOGIT and no more");
+  const std::string model = "-m " + kSmallModel;
+  const std::string brief = folder_.write("brief.txt", "Once upon a time");
+  const std::string noise = folder_.write("noise.txt", "abc\xFF\xFE");
+  const std::string rubbish = folder_.write("rubbish.logits", "PUMLOGIT and no more");
   const Row rows[] = {
       {"", "", 2, "subcommand"},
       {"ppl", model, 1, "no text"},
@@ -164,9 +162,9 @@ TEST_F(Eval, FailuresAreOneLine) {
 // The model knows no chat, but a format can be chosen, and greedy answers are always the same.
 TEST_F(Eval, QuestionsAreScoredByCategory) {
   const std::string plain =
-      fmt::format("-m {} --chat-template chatml --max-tokens 8 -c 512 ", kModel);
+      fmt::format("-m {} --chat-template chatml --max-tokens 8 -c 512 ", kSmallModel);
   const std::string ask = R"({"question": "What is it?", "answers": ["zzz"], "category": "first"})";
-  const json first = report("qa", plain + folder.write("one.jsonl", ask + "\n"));
+  const json first = report("qa", plain + folder_.write("one.jsonl", ask + "\n"));
   const std::string answer = first["answers"][0]["answer"];
   ASSERT_GE(answer.size(), 3u);
   EXPECT_EQ(first["answers"][0]["right"], false);
@@ -181,14 +179,14 @@ TEST_F(Eval, QuestionsAreScoredByCategory) {
                         {{"role", "user"}, {"content", "And"}},
                         {{"role", "assistant"}, {"content", "so"}}}}};
   const std::string file =
-      folder.write("all.jsonl", ask + "\n\n" + again.dump() + "\n" + turns.dump());
+      folder_.write("all.jsonl", ask + "\n\n" + again.dump() + "\n" + turns.dump());
   const json all = report("qa", plain + file);
   EXPECT_EQ(all["answers"][0]["answer"], answer) << "an answer depends on the one before";
   EXPECT_EQ(all["answers"][1]["right"], true) << answer;
   EXPECT_EQ(all["scores"].size(), 4u) << "three categories and the total";
   EXPECT_EQ(all["scores"][3]["category"], "total");
   EXPECT_EQ(all["scores"][3]["right"], 1);
-  const json narrow = report("qa", plain + "-c 32 " + folder.file("one.jsonl"));
+  const json narrow = report("qa", plain + "-c 32 " + folder_.file("one.jsonl"));
   EXPECT_NE(narrow["answers"][0]["answer"].get<std::string>().find("context of 32"),
             std::string::npos);
   const Ran verbose = eval("qa", plain + "--verbose " + file);

@@ -6,38 +6,25 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "shell.h"
+#include "small_model.h"
 
 namespace pumice::test {
 namespace {
 
 using nlohmann::json;
 
-const std::string kSmall = PUMICE_ORACLE_DIR "/real/dreams260K-f32.gguf";
-
-std::string story(int lines) {
-  std::string text;
-  for (int i = 0; i < lines; ++i)
-    text += fmt::format("Once upon a time there were {} dreams of pixels and petals. ", i);
-  return text;
-}
-
-class Imatrix : public testing::Test {
+class Imatrix : public SmallModelTest {
  protected:
-  void SetUp() override {
-    if (!std::filesystem::exists(kSmall)) GTEST_SKIP() << kSmall << " is not here";
-  }
   /// What --show says of the file that a run with these arguments writes.
   json gathered(const std::string& arguments) {
     const std::string out = folder_.file("out.gguf");
-    const Ran ran = shell(folder_, fmt::format("@ imatrix -m {} -f {} -o {} -c 64 {}", kSmall,
-                                               quoted(text_), quoted(out), arguments));
+    const Ran ran = pumice(fmt::format("imatrix -m {} -f {} -o {} -c 64 {}", kSmallModel,
+                                       quoted(text_), quoted(out), arguments));
     EXPECT_EQ(ran.exit, 0) << ran.err;
-    const Ran shown = shell(folder_, fmt::format("@ imatrix --json --show {}", quoted(out)));
+    const Ran shown = pumice(fmt::format("imatrix --json --show {}", quoted(out)));
     EXPECT_EQ(shown.exit, 0) << shown.err;
     return shown.exit == 0 ? json::parse(shown.out) : json();
   }
-  const Folder folder_;
   const std::string text_ = folder_.write("text", story(20));
 };
 
@@ -73,15 +60,15 @@ TEST_F(Imatrix, GramInPassesAndLayers) {
 
 TEST_F(Imatrix, RefusesWithWords) {
   const std::string text = quoted(folder_.write("short", "Once"));
-  const Ran brief = shell(folder_, fmt::format("@ imatrix -m {} -f {} -o x", kSmall, text));
+  const Ran brief = pumice(fmt::format("imatrix -m {} -f {} -o x", kSmallModel, text));
   EXPECT_EQ(brief.exit, 1);
   EXPECT_NE(brief.err.find("less than one chunk of 512"), std::string::npos) << brief.err;
-  const Ran layers = shell(folder_, fmt::format("@ imatrix -m {} -f {} -o {} -c 64 --layers 90",
-                                                kSmall, quoted(text_), quoted(folder_.file("x"))));
+  const Ran layers = pumice(fmt::format("imatrix -m {} -f {} -o {} -c 64 --layers 90", kSmallModel,
+                                        quoted(text_), quoted(folder_.file("x"))));
   EXPECT_EQ(layers.exit, 1);
   EXPECT_NE(layers.err.find("layers 90 to 90"), std::string::npos) << layers.err;
   EXPECT_FALSE(std::filesystem::exists(folder_.file("x")));
-  const Ran model = shell(folder_, fmt::format("@ imatrix --show {}", kSmall));
+  const Ran model = pumice(fmt::format("imatrix --show {}", kSmallModel));
   EXPECT_EQ(model.exit, 1);
   EXPECT_NE(model.err.find("importance matrix"), std::string::npos) << model.err;
 }

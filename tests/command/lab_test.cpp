@@ -7,21 +7,15 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "shell.h"
+#include "small_model.h"
 
 namespace pumice::test {
 namespace {
 
 using nlohmann::json;
 
-const std::string kSmall = PUMICE_ORACLE_DIR "/real/dreams260K-f32.gguf";
-
-class Lab : public testing::Test {
+class Lab : public SmallModelTest {
  protected:
-  void SetUp() override {
-    if (!std::filesystem::exists(kSmall)) GTEST_SKIP() << kSmall << " is not here";
-  }
-  const Folder folder_;
   const std::string page_ = folder_.file("page <&>.html"), json_ = folder_.file("page.json");
 };
 
@@ -61,9 +55,10 @@ void check_numbers(const json& all) {
 }
 
 TEST_F(Lab, PageIsWhole) {
-  const Ran ran = shell(folder_, fmt::format("@ lab {} -m {} --quick --chunks 1 -c 64 "
-                                             "--allocations 6 --json {}",
-                                             quoted(page_), kSmall, quoted(json_)));
+  const Ran ran =
+      pumice(fmt::format("lab {} -m {} --quick --chunks 1 -c 64 "
+                         "--allocations 6 --json {}",
+                         quoted(page_), kSmallModel, quoted(json_)));
   ASSERT_EQ(ran.exit, 0) << ran.err;
   EXPECT_EQ(ran.out, "");
   EXPECT_NE(ran.err.find("Spearman correlation"), std::string::npos) << ran.err;
@@ -78,26 +73,27 @@ TEST_F(Lab, RefusesWithWords) {
     const char* words;
   };
   const std::string text = quoted(folder_.write("short", "Once upon a time"));
-  const std::string copy = folder_.write("model.gguf", content(kSmall));
+  const std::string copy = folder_.write("model.gguf", content(kSmallModel));
   const Row rows[] = {
       {fmt::format("{} -m {}", quoted(page_), quoted(folder_.file("none.gguf"))), 1, "none.gguf"},
-      {fmt::format("{} -m {}", quoted(folder_.file("no/page.html")), kSmall), 1, "no"},
-      {fmt::format("{} -m {} -f {}", quoted(page_), kSmall, text), 1, "tokens"},
-      {fmt::format("{} -m {} -f {}", quoted(page_), kSmall, quoted(folder_.file("t"))), 1, "t"},
+      {fmt::format("{} -m {}", quoted(folder_.file("no/page.html")), kSmallModel), 1, "no"},
+      {fmt::format("{} -m {} -f {}", quoted(page_), kSmallModel, text), 1, "tokens"},
+      {fmt::format("{} -m {} -f {}", quoted(page_), kSmallModel, quoted(folder_.file("t"))), 1,
+       "t"},
       {fmt::format("{0} -m {0}", quoted(copy)), 1, "input of this command"},
-      {fmt::format("{0} -m {1} --json {0}", quoted(page_), kSmall), 1, "is the report"},
-      {fmt::format("-m {}", kSmall), 2, "report"},
+      {fmt::format("{0} -m {1} --json {0}", quoted(page_), kSmallModel), 1, "is the report"},
+      {fmt::format("-m {}", kSmallModel), 2, "report"},
       {quoted(page_), 2, "--model"},
-      {fmt::format("{} -m {} --without x", quoted(page_), kSmall), 2, "--without"},
+      {fmt::format("{} -m {} --without x", quoted(page_), kSmallModel), 2, "--without"},
   };
   for (const Row& row : rows) {
-    const Ran ran = shell(folder_, "@ lab " + row.arguments);
+    const Ran ran = pumice("lab " + row.arguments);
     EXPECT_EQ(ran.exit, row.exit) << row.arguments << "\n" << ran.err;
     EXPECT_NE(ran.err.find(row.words), std::string::npos) << row.arguments << "\n" << ran.err;
     EXPECT_FALSE(std::filesystem::exists(page_)) << row.arguments;
     EXPECT_FALSE(std::filesystem::exists(page_ + ".part")) << row.arguments;
   }
-  EXPECT_EQ(content(copy), content(kSmall));
+  EXPECT_EQ(content(copy), content(kSmallModel));
 }
 
 }  // namespace

@@ -7,61 +7,45 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "shell.h"
+#include "small_model.h"
 
 namespace pumice::test {
 namespace {
 
-const std::string kSmall = PUMICE_ORACLE_DIR "/real/dreams260K-f32.gguf";
-
-std::string story(int lines) {
-  std::string text;
-  for (int i = 0; i < lines; ++i)
-    text += fmt::format("Day {}: the little fox ran to the river and asked {} birds to sing. ", i,
-                        i * 7 % 13);
-  return text;
-}
-
-class QuantizeMethods : public testing::Test {
+class QuantizeMethods : public SmallModelTest {
  protected:
-  void SetUp() override {
-    if (!std::filesystem::exists(kSmall)) GTEST_SKIP() << kSmall << " is not here";
-  }
-  [[nodiscard]] Ran pumice(const std::string& arguments) const {
-    return shell(folder_, "@ " + arguments);
-  }
   /// Mean divergence of a file that the flags make, on the text the statistics come from.
   [[nodiscard]] double divergence(const std::string& flags) const {
     const std::string out = quoted(folder_.file("out.gguf"));
-    const Ran made = pumice(fmt::format("quantize {} {} Q4_0 {}", kSmall, out, flags));
+    const Ran made = pumice(fmt::format("quantize {} {} {}", kSmallModel, out, flags));
     EXPECT_EQ(made.exit, 0) << flags << ": " << made.err;
-    const Ran ran = pumice(
-        fmt::format("eval kld -m {} --reference {} -f {} -c 128 --json -", out, kSmall, text_));
+    const Ran ran = pumice(fmt::format("eval kld -m {} --reference {} -f {} -c 128 --json -", out,
+                                       kSmallModel, text_));
     EXPECT_EQ(ran.exit, 0) << ran.err;
     return nlohmann::json::parse(ran.out)["runs"][0]["statistics"]["kld"]["mean"]["value"];
   }
   void refuses(const std::string& flags, const std::string& words) const {
     const std::string out = folder_.file("refused.gguf");
-    const Ran ran = pumice(fmt::format("quantize {} {} {}", kSmall, quoted(out), flags));
+    const Ran ran = pumice(fmt::format("quantize {} {} {}", kSmallModel, quoted(out), flags));
     EXPECT_NE(ran.exit, 0) << flags;
     EXPECT_NE(ran.err.find(words), std::string::npos) << flags << ": " << ran.err;
     EXPECT_FALSE(std::filesystem::exists(out)) << flags;
   }
-  const Folder folder_;
   const std::string text_ = quoted(folder_.write("text", story(24)));
   const std::string statistics_ = quoted(folder_.file("statistics"));
 };
 
 TEST_F(QuantizeMethods, EachRunsAndFeedbackLosesLess) {
-  const Ran gathered =
-      pumice(fmt::format("imatrix -m {} -f {} -o {} -c 128 --gram", kSmall, text_, statistics_));
+  const Ran gathered = pumice(
+      fmt::format("imatrix -m {} -f {} -o {} -c 128 --gram", kSmallModel, text_, statistics_));
   ASSERT_EQ(gathered.exit, 0) << gathered.err;
-  const double plain = divergence("--method rtn");
+  const double plain = divergence("Q4_0 --method rtn");
   EXPECT_GT(plain, 0.0);
-  EXPECT_LT(divergence("--method gptq --imatrix " + statistics_), plain);
+  EXPECT_LT(divergence("Q4_0 --method gptq --imatrix " + statistics_), plain);
   for (const char* flags : {"--method imatrix", "--method awq", "--method awq,gptq",
                             "--smooth sq --smooth-strength 0.3"})
-    EXPECT_LT(divergence(fmt::format("{} --imatrix {}", flags, statistics_)), 2 * plain) << flags;
+    EXPECT_LT(divergence(fmt::format("Q4_0 {} --imatrix {}", flags, statistics_)), 2 * plain)
+        << flags;
 }
 
 TEST_F(QuantizeMethods, WhatCannotBeIsRefused) {
@@ -70,7 +54,7 @@ TEST_F(QuantizeMethods, WhatCannotBeIsRefused) {
   refuses("Q4_0 --method rtn,gptq", "stands alone");
   refuses("Q4_0 --method nearest", "is none of rtn");
   const Ran gathered =
-      pumice(fmt::format("imatrix -m {} -f {} -o {} -c 128", kSmall, text_, statistics_));
+      pumice(fmt::format("imatrix -m {} -f {} -o {} -c 128", kSmallModel, text_, statistics_));
   ASSERT_EQ(gathered.exit, 0) << gathered.err;
   refuses("Q4_0 --method gptq --imatrix " + statistics_, "has no Gram matrices");
 }

@@ -8,25 +8,18 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "shell.h"
+#include "small_model.h"
 
 namespace pumice::test {
 namespace {
 
 using nlohmann::json;
 
-const std::string kModel = PUMICE_ORACLE_DIR "/real/dreams260K-f32.gguf";
-
-class Run : public testing::Test {
+class Run : public SmallModelTest {
  protected:
-  void SetUp() override {
-    if (!std::filesystem::exists(kModel)) GTEST_SKIP() << kModel << " is not here";
-    if (shell(folder, "@ devices").exit != 0) GTEST_SKIP() << "no Vulkan device is here";
-  }
   [[nodiscard]] Ran pumice(const std::string& command, const std::string& arguments) const {
-    return shell(folder, fmt::format("@ {} -m {} {}", command, kModel, arguments));
+    return SmallModelTest::pumice(fmt::format("{} -m {} {}", command, kSmallModel, arguments));
   }
-  Folder folder;
 };
 
 const std::string kGreedy = "Once upon a time, pixels unfolding like petals.";
@@ -86,7 +79,7 @@ TEST_F(Run, StopTextsEndTheTextBeforeThem) {
 }
 
 TEST_F(Run, PromptsComeFromFilesToo) {
-  const std::string file = folder.write("prompt", "Once upon a time");
+  const std::string file = folder_.write("prompt", "Once upon a time");
   for (const std::string& source : {"-f " + file, "-f - <" + file}) {
     const Ran ran = pumice("run", source + " -n 40 --temp 0 --act f32 --kv f32");
     EXPECT_EQ(ran.out.rfind(kGreedy, 0), 0u) << ran.out << ran.err;
@@ -123,8 +116,8 @@ TEST_F(Run, FailuresAreOneLineAndLeaveNothing) {
 
 TEST_F(Run, AReaderThatLeavesEndsItQuietly) {
   const Ran ran = shell(
-      folder,
-      fmt::format("(@ run -m {} -p Once -n 100 --temp 0; echo code $? >&2) | head -c 4", kModel));
+      folder_, fmt::format("(@ run -m {} -p Once -n 100 --temp 0; echo code $? >&2) | head -c 4",
+                           kSmallModel));
   EXPECT_EQ(ran.err, "code 0\n");
 }
 
@@ -134,12 +127,12 @@ const std::string kSlow = PUMICE_ORACLE_DIR "/bench/synth58m-q4_k_m.gguf";
 // A model of random weights never ends: the text is 3000 tokens long unless Ctrl-C comes.
 TEST_F(Run, CtrlCStopsTheTextAndKeepsTheFigures) {
   if (!std::filesystem::exists(kSlow)) GTEST_SKIP() << kSlow << " is not here";
-  const std::string text = folder.file("text");
+  const std::string text = folder_.file("text");
   const Ran ran =
-      shell(folder, fmt::format("@ run -m {0} -p x --no-display-prompt -n 3000 >{1} & "
-                                "for i in {{1..300}}; do [ -s {1} ] && break; sleep 0.1; done; "
-                                "kill -INT $!; wait $!; echo code $? >&2",
-                                kSlow, text));
+      shell(folder_, fmt::format("@ run -m {0} -p x --no-display-prompt -n 3000 >{1} & "
+                                 "for i in {{1..300}}; do [ -s {1} ] && break; sleep 0.1; done; "
+                                 "kill -INT $!; wait $!; echo code $? >&2",
+                                 kSlow, text));
   EXPECT_NE(ran.err.find("pumice: interrupted\ncode 1\n"), std::string::npos) << ran.err;
   EXPECT_NE(ran.err.find("decode"), std::string::npos) << ran.err;
   EXPECT_EQ(content(text).back(), '\n');
@@ -147,9 +140,9 @@ TEST_F(Run, CtrlCStopsTheTextAndKeepsTheFigures) {
 
 TEST_F(Run, CtrlCInAChatStopsTheAnswerOnly) {
   if (!std::filesystem::exists(kSlow)) GTEST_SKIP() << kSlow << " is not here";
-  const std::string text = folder.file("text"), lines = folder.file("lines");
+  const std::string text = folder_.file("text"), lines = folder_.file("lines");
   const Ran ran =
-      shell(folder,
+      shell(folder_,
             fmt::format("mkfifo {2}; @ chat -m {0} -n 3000 <{2} >{1} & exec 3>{2}; "
                         "echo x >&3; for i in {{1..300}}; do [ -s {1} ] && break; sleep 0.1; done; "
                         "kill -INT $!; "
@@ -160,9 +153,9 @@ TEST_F(Run, CtrlCInAChatStopsTheAnswerOnly) {
 
 TEST_F(Run, ChatAnswersEveryLine) {
   const std::string input =
-      folder.write("lines", "Once upon a time\n\n/reset\nOnce upon a time\n/exit\nno\n");
-  const Ran ran = shell(
-      folder, fmt::format("@ chat -m {} -n 12 --temp 0 --act f32 --kv f32 <{}", kModel, input));
+      folder_.write("lines", "Once upon a time\n\n/reset\nOnce upon a time\n/exit\nno\n");
+  const Ran ran = shell(folder_, fmt::format("@ chat -m {} -n 12 --temp 0 --act f32 --kv f32 <{}",
+                                             kSmallModel, input));
   ASSERT_EQ(ran.exit, 0) << ran.err;
   const size_t half = ran.out.size() / 2;
   EXPECT_GT(half, 10u);
@@ -171,9 +164,9 @@ TEST_F(Run, ChatAnswersEveryLine) {
 
 TEST_F(Run, ChatRemembersAndSaysWhenItIsFull) {
   const std::string input =
-      folder.write("lines", "Once upon a time\nand then\nand then\nand then\n");
+      folder_.write("lines", "Once upon a time\nand then\nand then\nand then\n");
   const Ran ran =
-      shell(folder, fmt::format("@ chat -m {} -n 20 --temp 0 -c 48 <{}", kModel, input));
+      shell(folder_, fmt::format("@ chat -m {} -n 20 --temp 0 -c 48 <{}", kSmallModel, input));
   EXPECT_EQ(ran.exit, 1);
   EXPECT_NE(ran.err.find("/reset"), std::string::npos) << ran.err;
 }
@@ -193,7 +186,7 @@ TEST_F(Run, LogitsAreTheReferenceWhateverTheChunk) {
   const std::string expected = reference.substr(sizeof header + size_t(n_tokens) * 4);
   std::string first;
   for (const char* chunk : {"", "-b 1", "-b 2", "-b 7"}) {
-    const std::string out = folder.file("rows");
+    const std::string out = folder_.file("rows");
     const Ran ran = pumice(
         "logits",
         fmt::format("--tokens {} --act f32 --kv f32 --deterministic {} -o {}", tokens, chunk, out));
