@@ -46,6 +46,11 @@ TEST_F(QuantizeMethods, EachRunsAndFeedbackLosesLess) {
                             "--smooth sq --smooth-strength 0.3"})
     EXPECT_LT(divergence(fmt::format("Q4_0 {} --imatrix {}", flags, statistics_)), 2 * plain)
         << flags;
+  // Types by measurement, codes by error feedback, in as many bytes.
+  EXPECT_LT(divergence(fmt::format("--budget Q4_0 --method gptq --imatrix {} --calibration {} "
+                                   "-c 32 --chunks 1 --sensitivity fast",
+                                   statistics_, text_)),
+            plain);
 }
 
 TEST_F(QuantizeMethods, WhatCannotBeIsRefused) {
