@@ -16,26 +16,6 @@ constexpr uint64_t kCutTokens = 256;
 /// Bytes read per wanted token, at first; languages and vocabularies differ, so more may follow.
 constexpr uint64_t kBytesPerToken = 16;
 
-/// Up to `most` bytes of a file. `whole` tells whether that was all.
-Result<std::string> read_start(const std::string& path, uint64_t most, bool& whole) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error))
-    return fail(ErrorCode::BadArgument, "{}: is a folder; expected a text file", path);
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return fail(ErrorCode::NotFound, "{}: cannot be opened for reading", path);
-  std::string text;
-  constexpr uint64_t kPiece = 1u << 20;
-  while (in && text.size() < most) {
-    const size_t had = text.size();
-    text.resize(had + std::min(kPiece, most - had));
-    in.read(text.data() + had, std::streamsize(text.size() - had));
-    text.resize(had + size_t(in.gcount()));
-  }
-  if (in.bad()) return fail(ErrorCode::Io, "{}: reading failed", path);
-  whole = !in || in.peek() == std::ifstream::traits_type::eof();
-  return text;
-}
-
 /// Takes away the start of a character that a cut left at the end of UTF-8 text.
 void drop_cut_character(std::string& text) {
   for (size_t back = 1; back <= 3 && back <= text.size(); ++back) {
@@ -68,6 +48,25 @@ uint64_t wanted_tokens(const ChunkOptions& options) {
 }
 
 }  // namespace
+
+Result<std::string> read_start(const std::string& path, uint64_t most, bool& whole) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error))
+    return fail(ErrorCode::BadArgument, "{}: is a folder; expected a text file", path);
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return fail(ErrorCode::NotFound, "{}: cannot be opened for reading", path);
+  std::string text;
+  constexpr uint64_t kPiece = 1u << 20;
+  while (in && text.size() < most) {
+    const size_t had = text.size();
+    text.resize(had + std::min(kPiece, most - had));
+    in.read(text.data() + had, std::streamsize(text.size() - had));
+    text.resize(had + size_t(in.gcount()));
+  }
+  if (in.bad()) return fail(ErrorCode::Io, "{}: reading failed", path);
+  whole = !in || in.peek() == std::ifstream::traits_type::eof();
+  return text;
+}
 
 Result<EvaluationText> cut_chunks(std::vector<int32_t> tokens, int32_t bos,
                                   const ChunkOptions& options, std::string name) {

@@ -35,6 +35,10 @@ struct EvaluationText {
   [[nodiscard]] uint64_t scored() const { return uint64_t{chunks} * scored_per_chunk(); }
 };
 
+/// Up to `most` bytes of a file; `whole` tells whether that was all. NotFound, Io; BadArgument for
+/// a folder.
+[[nodiscard]] Result<std::string> read_start(const std::string& path, uint64_t most, bool& whole);
+
 /// Cuts tokens. `bos` replaces the first token of each chunk; -1 = leave it. BadArgument when they
 /// fill no chunk or the options make none.
 [[nodiscard]] Result<EvaluationText> cut_chunks(std::vector<int32_t> tokens, int32_t bos,

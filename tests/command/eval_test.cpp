@@ -130,6 +130,7 @@ TEST_F(Eval, FailuresAreOneLine) {
   const std::string model = "-m " + kSmallModel;
   const std::string brief = folder_.write("brief.txt", "Once upon a time");
   const std::string noise = folder_.write("noise.txt", "abc\xFF\xFE");
+  const std::string copy = folder_.write("model.gguf", content(kSmallModel));
   const std::string rubbish = folder_.write("rubbish.logits", "PUMLOGIT and no more");
   const Row rows[] = {
       {"", "", 2, "subcommand"},
@@ -146,6 +147,10 @@ TEST_F(Eval, FailuresAreOneLine) {
       {"kld", model + " -f " + text + " -c 64 --reference /nonexistent", 1, "/nonexistent"},
       {"kld", model + " -f " + text + " -c 64 --save-reference /nonexistent/x", 1,
        "/nonexistent/x"},
+      {"kld", model + " -f " + text + " --reference " + copy + " --save-reference " + copy, 1,
+       "input of this command"},
+      {"ppl", model + " -f " + text + " --json " + text, 1, "input of this command"},
+      {"curve", model + " -f " + text + " --save-reference x", 1, "--reference names one"},
       {"kld", model + " -f " + text + " --temps 0", 2, "temps"},
       {"qa", model + " /nonexistent", 1, "/nonexistent"},
       {"qa", model + " " + text, 1, "line 1: expected one JSON object"},

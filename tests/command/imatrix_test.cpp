@@ -47,6 +47,11 @@ TEST_F(Imatrix, GathersAddsAndShows) {
   EXPECT_EQ(twice["chunk_count"], 4);
   EXPECT_EQ(twice["tensors"][3]["tokens"], 256.0);
   EXPECT_EQ(twice["tensors"][3]["sum_mean_squares"], tensors[3]["sum_mean_squares"]);
+  const Ran half = pumice(fmt::format("imatrix -m {} -f {} -o {} -c 64 --gram --in-file {}",
+                                      kSmallModel, quoted(text_), quoted(folder_.file("x")),
+                                      quoted(folder_.file("in.gguf"))));
+  EXPECT_EQ(half.exit, 1);
+  EXPECT_NE(half.err.find("lacks Gram matrices"), std::string::npos) << half.err;
 }
 
 TEST_F(Imatrix, GramInPassesAndLayers) {

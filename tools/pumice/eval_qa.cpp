@@ -5,9 +5,8 @@
 // "turns": earlier turns in order, "system": "...", "category": "..."}. A turn is a user's text,
 // which the model answers by itself, or {"role", "content"}, which stands as it is.
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "engine/base/platform.h"
 #include "engine/text/chat_template.h"
@@ -15,6 +14,8 @@
 #include "eval.h"
 #include "generate.h"
 #include "output.h"
+#include "output_path.h"
+#include "read_text.h"
 
 namespace pumice::command {
 namespace {
@@ -109,10 +110,8 @@ Result<Question> parse_question(const std::string& text) {
 }
 
 Result<std::vector<Question>> read_questions(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::error_code ignored;
-  if (!in || std::filesystem::is_directory(path, ignored))
-    return fail(ErrorCode::NotFound, "{}: cannot be opened for reading", path);
+  PUMICE_TRY_ASSIGN(std::string text, read_text(path));
+  std::istringstream in(std::move(text));
   std::vector<Question> questions;
   std::string line;
   for (uint64_t number = 1; std::getline(in, line); ++number) {
@@ -125,7 +124,6 @@ Result<std::vector<Question>> read_questions(const std::string& path) {
       return fail_in(fmt::format("{}: line {}", path, number), std::move(question.error()));
     questions.push_back(std::move(*question));
   }
-  if (in.bad()) return fail(ErrorCode::Io, "{}: reading failed", path);
   if (questions.empty()) return fail(ErrorCode::BadFile, "{}: holds no question", path);
   return questions;
 }
@@ -267,6 +265,8 @@ Outcome examine(const QaFlags& flags) {
   Result<LoadOptions> load = load_options(flags.model);
   if (!load) return usage("{}", load.error().text);
   count_interrupts();
+  const std::string inputs[] = {flags.model.model, flags.file};
+  PUMICE_TRY(check_output_path("--json", flags.json == "-" ? "" : flags.json, inputs));
   PUMICE_TRY_ASSIGN(const std::vector<Question> questions, read_questions(flags.file));
   PUMICE_TRY_ASSIGN(const std::unique_ptr<Engine> engine, Engine::load(*load));
   PUMICE_TRY_ASSIGN(const ChatTemplate chat,

@@ -8,6 +8,7 @@
 #include "eval.h"
 #include "generate.h"
 #include "loader/gguf.h"
+#include "output_path.h"
 
 namespace pumice::command {
 namespace {
@@ -79,6 +80,25 @@ Result<quant::EvaluationText> read_text(const EvalTask& task, const quant::Refer
   const quant::ChunkOptions chunks = {task.load.run.context, flags.chunks, flags.score_all};
   if (flags.ids) return quant::read_token_ids(flags.file, task.n_vocab, chunks);
   return quant::read_evaluation_text(flags.file, *task.tokenizer, chunks);
+}
+
+/// Before the work: what is written is none of what is read, and there is something to write.
+Result<void> check_outputs(const EvalTask& task, bool saved) {
+  const EvalFlags& flags = task.flags;
+  std::vector<std::string> inputs = part_paths(flags.model.model, *task.file);
+  inputs.insert(inputs.end(), {flags.file, flags.reference});
+  PUMICE_TRY(check_output_path("--save-reference", flags.save_reference, inputs));
+  inputs.push_back(flags.save_reference);
+  PUMICE_TRY(check_output_path("--json", flags.json == "-" ? "" : flags.json, inputs));
+  if (flags.save_reference.empty()) return {};
+  if (saved)
+    return fail(ErrorCode::BadArgument, "--save-reference: {} holds saved logits already",
+                flags.reference);
+  if (task.kind == EvalKind::Curve && flags.reference.empty())
+    return fail(ErrorCode::BadArgument,
+                "--save-reference: curve runs a reference only where "
+                "--reference names one");
+  return {};
 }
 
 /// Runs the reference over the text into the file of --save-reference.
@@ -174,8 +194,7 @@ Result<EvalTask> prepare_evaluation(EvalKind kind, const EvalFlags& flags) {
   const bool saved = !flags.reference.empty() && quant::ReferenceFile::recognise(flags.reference);
   if (flags.file.empty() && !saved)
     return fail(ErrorCode::BadArgument, "no text; give a file of it with -f");
-  if (!flags.file.empty() && flags.file == flags.save_reference)
-    return fail(ErrorCode::BadArgument, "--save-reference: {} is the text", flags.file);
+  PUMICE_TRY(check_outputs(task, saved));
   std::optional<quant::ReferenceFile> file;
   if (saved) {
     PUMICE_TRY_ASSIGN(file, quant::ReferenceFile::open(flags.reference));

@@ -6,18 +6,17 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "engine/base/platform.h"
-#include "engine/base/platform_file.h"
 #include "engine/quant/importance.h"
 #include "engine/session/engine.h"
 #include "generate.h"
 #include "options.h"
 #include "output.h"
+#include "output_path.h"
 #include "read_text.h"
 
 namespace pumice::command {
@@ -159,9 +158,9 @@ Result<void> check_memory(const Engine& engine, uint32_t wanted_end) {
   if (room == 0 || needed <= room) return {};
   return fail(ErrorCode::OutOfMemory,
               "the Gram matrices of {} layers take {} and {} are free; gather them in parts "
-              "(--layers 0-{}, ...), each into a file of its own",
-              all, bytes_text(needed), bytes_text(room),
-              std::max<uint64_t>(room * all / needed, 1) - 1);
+              "(--layers {}-{}, ...), each into a file of its own",
+              all, bytes_text(needed), bytes_text(room), layers.first,
+              layers.first + std::max<uint64_t>(room * all / needed, 1) - 1);
 }
 
 Outcome gather_all(LoadOptions load, const Chunks& chunks, quant::ImportanceMatrix& matrix) {
@@ -178,15 +177,25 @@ Outcome gather_all(LoadOptions load, const Chunks& chunks, quant::ImportanceMatr
 }
 
 /// Before the work, not after it.
-Outcome check_output(const Options& options) {
-  const auto folder = std::filesystem::path(options.out).parent_path();
-  std::error_code ignored;
-  if (!folder.empty() && !std::filesystem::is_directory(folder, ignored))
-    return tl::unexpected<Failure>(
-        Failure(kFailed, fmt::format("-o {}: there is no such folder", options.out)));
-  if (same_file(options.out, options.model.model) || same_file(options.out, options.text))
-    return tl::unexpected<Failure>(
-        Failure(kFailed, fmt::format("-o {}: that is an input of this command", options.out)));
+Result<void> check_output(const Options& options) {
+  const std::string inputs[] = {options.model.model, options.text};
+  return check_output_path("-o", options.out, inputs);
+}
+
+/// A Gram matrix that only one side has is of no use: a sum over a part of the tokens.
+Result<void> check_gram(const Options& options, const quant::ImportanceMatrix& known) {
+  const auto has_gram = [](const auto& entry) { return entry.second.gram != nullptr; };
+  const bool all = std::ranges::all_of(known.tensors, has_gram);
+  const bool any = std::ranges::any_of(known.tensors, has_gram);
+  if (options.gram && !all)
+    return fail(
+        ErrorCode::BadArgument,
+        "--in-file {} lacks Gram matrices, so what --gram gathers could not be added to it; "
+        "leave out one of the two",
+        options.in_file);
+  if (!options.gram && any)
+    return fail(ErrorCode::BadArgument,
+                "--in-file {} has Gram matrices, which would be lost; add --gram", options.in_file);
   return {};
 }
 
@@ -206,7 +215,7 @@ void report(const Options& options, const quant::ImportanceMatrix& matrix, const
 }
 
 Outcome gather(const Options& options) {
-  if (Outcome possible = check_output(options); !possible) return possible;
+  PUMICE_TRY(check_output(options));
   count_interrupts();
   const Clock::time_point start = Clock::now();
   quant::ImportanceMatrix matrix;
@@ -214,6 +223,7 @@ Outcome gather(const Options& options) {
     PUMICE_TRY_ASSIGN(const auto file, open_gguf(options.model.model));
     PUMICE_TRY_ASSIGN(matrix, quant::read_importance(options.in_file));
     PUMICE_TRY(quant::check_importance(matrix, *file));
+    PUMICE_TRY(check_gram(options, matrix));
   }
   PUMICE_TRY_ASSIGN(const Chunks chunks, chunks_of(options));
   Result<LoadOptions> load = gathering_options(options, chunks);

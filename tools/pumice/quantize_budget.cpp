@@ -10,11 +10,11 @@
 #include <optional>
 
 #include "engine/base/platform.h"
-#include "engine/base/platform_file.h"
 #include "engine/quant/budget.h"
 #include "generate.h"
 #include "options.h"
 #include "output.h"
+#include "output_path.h"
 #include "sensitivity_file.h"
 
 namespace pumice::command {
@@ -81,7 +81,7 @@ class Chooser {
   tl::expected<BudgetChoice, Failure> run();
 
  private:
-  Outcome check_files() const;
+  Result<void> check_files() const;
   Result<void> check_model() const;
   Result<uint64_t> budget_bytes() const;
   Result<void> read_calibration();
@@ -89,6 +89,7 @@ class Chooser {
   Result<void> gather_importance();
   Result<void> start_trial();
   Result<quant::Sensitivity> sensitivity();
+  void warn_of_other_text(const quant::Sensitivity& read) const;
   Result<void> wish(const BudgetChoice& choice);
   Outcome write_pareto(const BudgetChoice& choice) const;
 
@@ -102,19 +103,13 @@ class Chooser {
 };
 
 /// Before the work, not after it.
-Outcome Chooser::check_files() const {
-  for (const std::string& file : {flags_.sensitivity_file, flags_.pareto}) {
-    if (file.empty()) continue;
-    const auto folder = std::filesystem::path(file).parent_path();
-    std::error_code ignored;
-    if (!folder.empty() && !std::filesystem::is_directory(folder, ignored))
-      return tl::unexpected<Failure>(
-          Failure(kFailed, fmt::format("{}: there is no such folder", file)));
-    if (same_file(file, job_.in) || same_file(file, flags_.calibration))
-      return tl::unexpected<Failure>(
-          Failure(kFailed, fmt::format("{}: that is an input of this command", file)));
-  }
-  return {};
+Result<void> Chooser::check_files() const {
+  std::vector<std::string> inputs = part_paths(job_.in, job_.model);
+  inputs.push_back(flags_.calibration);
+  if (request_.importance) inputs.push_back(request_.importance_name);
+  PUMICE_TRY(check_output_path("--sensitivity-file", flags_.sensitivity_file, inputs));
+  inputs.push_back(flags_.sensitivity_file);
+  return check_output_path("--pareto", flags_.pareto, inputs);
 }
 
 Result<void> Chooser::check_model() const {
@@ -215,6 +210,15 @@ Result<quant::Sensitivity> Chooser::sensitivity() {
   return measured;
 }
 
+/// Measurements that were read, beside a text that they were not made with.
+void Chooser::warn_of_other_text(const quant::Sensitivity& read) const {
+  if (trial_ || text_.chunks == 0 || read.text == 0 || read.text == quant::text_hash(text_)) return;
+  std::fprintf(stderr,
+               "%s: measured with other text or chunks than --calibration gives; it is used as it "
+               "is, and another file name measures again\n",
+               printable(flags_.sensitivity_file).c_str());
+}
+
 /// A pattern that finds exactly this name.
 std::string exactly(std::string_view name) {
   std::string pattern = "^";
@@ -245,7 +249,7 @@ Outcome Chooser::write_pareto(const BudgetChoice& choice) const {
 }
 
 tl::expected<BudgetChoice, Failure> Chooser::run() {
-  if (Outcome checked = check_files(); !checked) return tl::unexpected<Failure>(checked.error());
+  PUMICE_TRY(check_files());
   PUMICE_TRY(check_model());
   BudgetChoice choice;
   PUMICE_TRY_ASSIGN(choice.budget, budget_bytes());
@@ -256,6 +260,7 @@ tl::expected<BudgetChoice, Failure> Chooser::run() {
     if (!request_.importance) PUMICE_TRY(gather_importance());
   }
   PUMICE_TRY_ASSIGN(choice.sensitivity, sensitivity());
+  warn_of_other_text(choice.sensitivity);
   PUMICE_TRY_ASSIGN(choice.allocation, quant::allocate(choice.sensitivity, choice.budget));
   if (trial_) {
     StageBar bar("checking");

@@ -7,7 +7,8 @@
 
 namespace pumice::command {
 
-/// All of a file, or of standard input for "-". An empty file is an error.
+/// All of a file, or of standard input for "-". An empty file, or one of more than 1 GiB, is an
+/// error.
 [[nodiscard]] Result<std::string> read_text(const std::string& path);
 
 }  // namespace pumice::command
