@@ -100,11 +100,14 @@ class Knapsack {
   [[nodiscard]] bool search(Picks& picks, uint64_t budget, double price) const;
 
  private:
-  struct State {
+  /// How a state came about: all that is kept of it once the next tensor has its own.
+  struct Link {
+    uint32_t parent = 0;  ///< state of the tensor before
+    uint32_t pick = 0;
+  };
+  struct State : Link {
     uint64_t bytes = 0;
     double kld = 0, surplus = 0;  ///< surplus: of kld + price * bytes over the least possible
-    uint32_t parent = 0;          ///< state of the tensor before
-    uint32_t pick = 0;
   };
   struct Bound {
     std::vector<uint64_t> least_after;  ///< bytes of the smallest choices from tensor t on
@@ -203,7 +206,7 @@ std::vector<Knapsack::State> Knapsack::extend(const std::vector<State>& states, 
   for (uint32_t s = 0; s < states.size(); ++s)
     for (uint32_t pick = 0; pick < tensors_[t].size(); ++pick) {
       const Choice& choice = tensors_[t][pick];
-      State state{states[s].bytes + choice.bytes, states[s].kld + choice.kld, 0, s, pick};
+      State state{{s, pick}, states[s].bytes + choice.bytes, states[s].kld + choice.kld, 0};
       state.surplus = states[s].surplus + (choice.kld + price * double(choice.bytes) - least);
       if (state.bytes + bound.least_after[t + 1] > budget) continue;
       if (state.surplus < bound.most_surplus) next.push_back(state);
@@ -220,26 +223,27 @@ std::vector<Knapsack::State> Knapsack::extend(const std::vector<State>& states, 
 
 bool Knapsack::search(Picks& picks, uint64_t budget, double price) const {
   const Bound bound = bound_of(picks, budget, price);
-  std::vector<std::vector<State>> layers{{State{sensitivity_.kept_bytes, 0, 0, 0, 0}}};
+  std::vector<State> states{State{{}, sensitivity_.kept_bytes, 0, 0}};
+  std::vector<std::vector<Link>> links(tensors_.size());
   const size_t most = std::min(kMostStates, kMostStatesInAll / tensors_.size());
   bool exact = true;
   for (uint32_t t = 0; t < tensors_.size(); ++t) {
-    std::vector<State> states = extend(layers.back(), t, budget, price, bound);
+    states = extend(states, t, budget, price, bound);
     if (states.size() > most) {
       exact = false;
       std::ranges::stable_sort(states, {}, &State::surplus);
       states.resize(most);
       std::ranges::stable_sort(states, {}, &State::bytes);
     }
-    layers.push_back(std::move(states));
+    links[t].assign(states.begin(), states.end());
   }
-  const auto best = std::ranges::min_element(layers.back(), {}, &State::kld);
-  if (best == layers.back().end() || !(best->kld < kld(picks))) return exact;
-  uint32_t at = uint32_t(best - layers.back().begin());
+  const auto best = std::ranges::min_element(states, {}, &State::kld);
+  if (best == states.end() || !(best->kld < kld(picks))) return exact;
+  uint32_t at = uint32_t(best - states.begin());
   for (size_t t = tensors_.size(); t-- > 0;) {
-    const State& state = layers[t + 1][at];
-    picks[t] = state.pick;
-    at = state.parent;
+    const Link& link = links[t][at];
+    picks[t] = link.pick;
+    at = link.parent;
   }
   return exact;
 }

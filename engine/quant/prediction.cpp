@@ -82,6 +82,7 @@ Result<PredictionCheck> check_prediction(Trial& trial, const Sensitivity& sensit
   PredictionCheck check;
   const uint64_t each = trial.text().scored();
   std::vector<double> predicted, measured;
+  uint32_t ratios = 0;
   for (auto& types : random_allocations(sensitivity, count, seed)) {
     const uint64_t before = each * check.pairs.size();
     EvaluationProgress part;
@@ -94,10 +95,13 @@ Result<PredictionCheck> check_prediction(Trial& trial, const Sensitivity& sensit
     pair.types = std::move(types);
     predicted.push_back(pair.predicted);
     measured.push_back(pair.measured);
-    if (pair.predicted > 0 && pair.measured > 0)
-      check.log_ratio += std::log(pair.measured / pair.predicted) / double(count);
+    if (pair.predicted > 0 && pair.measured > 0) {
+      check.log_ratio += std::log(pair.measured / pair.predicted);
+      ++ratios;
+    }
     check.pairs.push_back(std::move(pair));
   }
+  if (ratios != 0) check.log_ratio /= double(ratios);
   check.spearman = spearman(predicted, measured);
   return check;
 }

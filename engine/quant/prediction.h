@@ -18,7 +18,7 @@ struct PredictionPair {
 struct PredictionCheck {
   std::vector<PredictionPair> pairs;
   double spearman = 0;   ///< of predicted and measured
-  double log_ratio = 0;  ///< mean of log(measured / predicted)
+  double log_ratio = 0;  ///< mean of log(measured / predicted) where both are above 0
 };
 
 /// Every tensor draws its type evenly from its allowed candidates that are quantised, independently

@@ -23,6 +23,13 @@ constexpr uint32_t kFewChunks = 4;                 ///< fewer than these ask for
 constexpr uint32_t kChunks = 8, kQuickChunks = 2;  ///< of each half of the text
 constexpr double kHostShare = 0.25;  ///< of free memory that Gram matrices or logits may take
 
+/// Bytes that Gram matrices or logits may take on the host.
+uint64_t host_room() {
+  constexpr uint64_t kUnknown = uint64_t{4} << 30;  // where the system does not say
+  const uint64_t free = available_memory();
+  return uint64_t(kHostShare * double(free != 0 ? free : kUnknown));
+}
+
 /// Runs `work` over ranges of rows on all cores. Rows do not depend on each other, so the result
 /// does not on the number of threads.
 Result<void> over_rows(uint64_t rows,
@@ -156,12 +163,12 @@ Result<void> LabBench::gather() {
   LoadOptions tapped = load;
   tapped.run = quant::evaluation_run(calibration.context, ActivationType::F32, CacheType::F32);
   tapped.run.max_outputs = 1;
-  const double room = double(available_memory()) * kHostShare;
-  has_gram = gram_bytes(*file) <= room;
+  const uint64_t room = host_room();
+  has_gram = gram_bytes(*file) <= double(room);
   auto& taps = tapped.run.taps;
   taps.statistics = has_gram ? graph::Statistics::Gram : graph::Statistics::Squares;
   taps.output = true;
-  taps.gram_budget = std::max<uint64_t>(uint64_t(room), uint64_t{64} << 20);
+  taps.gram_budget = std::max(room, uint64_t{64} << 20);
   for (;;) {
     PUMICE_TRY_ASSIGN(const std::unique_ptr<Engine> observer, Engine::load(tapped));
     for (uint32_t i = 0; i < calibration.chunks; ++i) {
@@ -184,11 +191,10 @@ Result<void> LabBench::start_engine() {
   load.weights_as_f32 = true;
   PUMICE_TRY_ASSIGN(engine, Engine::load(load));
   quant::EngineSource source(*engine);
-  const uint64_t most = uint64_t(double(available_memory()) * kHostShare);
-  PUMICE_TRY_ASSIGN(reference,
-                    quant::KeptLogits::keep(source, test, most, [&](uint64_t done, uint64_t all) {
-                      return progress->tick(double(done) / double(all));
-                    }));
+  PUMICE_TRY_ASSIGN(reference, quant::KeptLogits::keep(
+                                   source, test, host_room(), [&](uint64_t done, uint64_t all) {
+                                     return progress->tick(double(done) / double(all));
+                                   }));
   return {};
 }
 
