@@ -43,9 +43,11 @@ def run(program, main):
         sys.exit(main())
     except Failure as failure:
         line = str(failure)
-    except ModuleNotFoundError as error:
-        line = f"Python module {error.name} is missing; on Debian: {PACKAGES} " \
-               f"(and use /usr/bin/python3; this is {sys.executable})"
+    except ImportError as error:
+        absent = isinstance(error, ModuleNotFoundError)
+        line = f"Python module {error.name} is missing" if absent else \
+            f"a Python module cannot be loaded ({' '.join(str(error).split())})"
+        line += f"; on Debian: {PACKAGES} (and use /usr/bin/python3; this is {sys.executable})"
     except MemoryError:
         line = "out of memory; fewer rows per step (--rows) need less"
     except KeyboardInterrupt:

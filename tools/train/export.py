@@ -79,6 +79,7 @@ def main():
     parser.add_argument("--out", help="default: DIR/pumice-mini-f16.gguf")
     parser.add_argument("--name", default="pumice-mini")
     o = parser.parse_args()
+    import numpy  # noqa: F401  first: torch would only warn that it is absent
     import torch
     import model
     work = Path(o.work)

@@ -233,6 +233,7 @@ def loop(t, o, log, clock, stop):
 
 def main():
     o = options()
+    import numpy  # noqa: F401  first: torch would only warn that it is absent
     import torch
     torch.set_num_threads(o.threads)
     torch.set_flush_denormal(True)

@@ -15,8 +15,8 @@ import support
 try:
     import numpy as np
     import torch
-except ModuleNotFoundError as error:
-    raise unittest.SkipTest(f"Python module {error.name} is not installed")
+except ImportError as error:
+    raise unittest.SkipTest(f"python3-torch or python3-numpy cannot be used ({error})")
 
 import batches
 import common
