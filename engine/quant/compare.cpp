@@ -166,4 +166,18 @@ Result<Comparison> compare(LogitSource* reference, LogitSource& model, const Eva
   return Comparer(reference, model, text, options).run();
 }
 
+void keep_positions(Comparison& comparison, std::span<const uint8_t> marks) {
+  const auto keep = [&](auto& rows) {
+    size_t kept = 0;
+    for (size_t i = 0; i < rows.size() && i < marks.size(); ++i)
+      if (marks[i] != 0) rows[kept++] = rows[i];
+    rows.resize(kept);
+  };
+  keep(comparison.positions);
+  for (std::vector<TemperatureScore>& rows : comparison.tempered) keep(rows);
+  comparison.chunks = 1;
+  comparison.first_scored = 0;
+  comparison.scored_per_chunk = uint32_t(comparison.positions.size());
+}
+
 }  // namespace pumice::quant

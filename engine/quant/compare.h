@@ -2,6 +2,8 @@
 // one record per scored position; divergence.h makes tables of them.
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "engine/base/result.h"
@@ -37,5 +39,8 @@ struct Comparison {
 [[nodiscard]] Result<Comparison> compare(LogitSource* reference, LogitSource& model,
                                          const EvaluationText& text,
                                          const CompareOptions& options = {});
+
+/// Leaves the positions whose mark is not 0; they become one chunk, in their order.
+void keep_positions(Comparison& comparison, std::span<const uint8_t> marks);
 
 }  // namespace pumice::quant

@@ -213,6 +213,27 @@ Sensitivity unmeasured(const GgufFile& file, std::span<const QuantType> candidat
   return result;
 }
 
+Result<void> keep_types(Sensitivity& sensitivity, std::span<const QuantType> types,
+                        const GgufFile& file) {
+  const std::vector<QuantType>& candidates = sensitivity.candidates;
+  for (const QuantType type : types)
+    if (std::ranges::find(candidates, type) == candidates.end())
+      return fail(ErrorCode::BadArgument, "{} was not measured; measure again into another file",
+                  info(type).name);
+  std::vector<TensorSensitivity> open;
+  for (TensorSensitivity& row : sensitivity.tensors) {
+    for (size_t i = 0; i < candidates.size(); ++i)
+      if (std::ranges::find(types, candidates[i]) == types.end()) row.bytes[i] = 0;
+    PUMICE_TRY_ASSIGN(const TensorInfo* tensor, tensor_of(file, row));
+    if (has_choice(row))
+      open.push_back(std::move(row));
+    else
+      sensitivity.kept_bytes += tensor->n_bytes;
+  }
+  sensitivity.tensors = std::move(open);
+  return {};
+}
+
 Result<Sensitivity> measure_sensitivity(Trial& trial, const SensitivityOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   Sensitivity result = unmeasured(trial.file(), options.candidates);

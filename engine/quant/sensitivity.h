@@ -49,6 +49,11 @@ struct Sensitivity {
 [[nodiscard]] Sensitivity unmeasured(const GgufFile& file,
                                      std::span<const QuantType> candidates = {});
 
+/// Leaves only these of the candidates open; a tensor of `file` that fits none of them stays as it
+/// is. BadArgument names a type that is no candidate.
+[[nodiscard]] Result<void> keep_types(Sensitivity& sensitivity, std::span<const QuantType> types,
+                                      const GgufFile& file);
+
 /// Tensors that is_quantisable names and the engine uses; all others stay as they are. When it
 /// returns the engine holds the file's weights again, unless restoring itself failed.
 [[nodiscard]] Result<Sensitivity> measure_sensitivity(Trial& trial,

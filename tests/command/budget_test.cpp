@@ -51,6 +51,17 @@ TEST_F(Budget, MeasuresOnceAndKeepsEverySize) {
   ASSERT_EQ(second.exit, 0) << second.err;
   for (const char* words : {"blk.0.attn_q.weight", "Pareto front", "<- chosen"})
     EXPECT_NE(second.out.find(words), std::string::npos) << second.out;
+  const Ran two = quantize(fmt::format(
+      "--budget 7bpw --types q8_0,Q4_0 --sensitivity-file {} --dry-run --json", quoted(measured)));
+  ASSERT_EQ(two.exit, 0) << two.err;
+  const json types = json::parse(two.out)["types"];
+  EXPECT_EQ(types.size(), 3u) << types.dump() << ": both, and f32 norms";
+  for (const char* type : {"q8_0", "q4_0", "f32"})
+    EXPECT_TRUE(types.contains(type)) << types.dump();
+  const Ran other = quantize(
+      fmt::format("--budget 7bpw --types mxfp4 --sensitivity-file {} --dry-run", quoted(measured)));
+  EXPECT_EQ(other.exit, 1);
+  EXPECT_NE(other.err.find("was not measured"), std::string::npos) << other.err;
   const Ran loads = pumice(fmt::format("info -m {}", quoted(out_)));
   EXPECT_EQ(loads.exit, 0) << loads.err;
 }
@@ -58,6 +69,11 @@ TEST_F(Budget, MeasuresOnceAndKeepsEverySize) {
 TEST_F(Budget, RefusesWithWords) {
   const std::string text = fmt::format("--calibration {} -c 32 ", text_);
   refuses("--budget 4.5bpw", 2, "needs --calibration");
+  refuses("--types q4_k Q4_0", 2, "--types says nothing without --budget");
+  refuses("--ids Q4_0", 2, "--ids says nothing without --budget");
+  refuses(text + "--budget 7bpw --types q4_k,q4_9", 2, "q4_9");
+  refuses(text + "--budget 7bpw --types q8_0", 1, "the smallest types need");
+  refuses(text + "--budget 7bpw --ids", 1, "begins no token id");
   refuses(text + "Q4_0", 2, "without --budget");
   refuses(text + "--budget 4.5bpw Q4_0", 2, "chooses the types itself");
   refuses(text + "--budget 4.5bpw --pareto front.png", 2, ".svg or .json");

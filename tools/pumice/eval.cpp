@@ -49,6 +49,7 @@ tl::expected<EvalRun, Failure> run_once(EvalTask& task, const NamedRun& options,
   run.options = options;
   PUMICE_TRY_ASSIGN(run.comparison,
                     quant::compare(task.reference.source.get(), model, task.text, compare));
+  if (task.flags.replies) quant::keep_positions(run.comparison, task.replies);
   run.policy = describe(engine->plan().policy);
   run.device = engine->device().capabilities().device_name;
   PUMICE_TRY(check_validation(*engine));
@@ -124,8 +125,11 @@ Action add_eval_kind(CLI::App& app, EvalKind kind) {
   app.add_option("-f,--file", flags->file, "Text in UTF-8");
   app.add_option("--chunks", flags->chunks, "Chunks to use (0: all that the text fills)");
   app.add_flag("--ids", flags->ids, "The file holds token ids instead of text");
-  if (kind != EvalKind::Curve)
+  if (kind != EvalKind::Curve) {
     app.add_flag("--score-all", flags->score_all, "Score whole chunks, not their second halves");
+    app.add_flag("--replies", flags->replies,
+                 "Score what the model says: the replies of conversations, in its chat format");
+  }
   if (kind != EvalKind::Perplexity) {
     app.add_option("--reference", flags->reference,
                    kind == EvalKind::Curve

@@ -104,7 +104,7 @@ Json curve_json(const quant::Comparison& comparison, const quant::BootstrapOptio
 Json run_json(const EvalTask& task, const EvalRun& run) {
   const quant::Comparison& comparison = run.comparison;
   const quant::BootstrapOptions bootstrap = {task.flags.replicates, task.flags.seed};
-  const double tokens = double(comparison.chunks) * (task.text.context - 1);
+  const double tokens = double(task.text.chunks) * (task.text.context - 1);
   Json json = {{"act", run.options.act},
                {"kv", run.options.kv},
                {"policy", run.policy},
@@ -136,7 +136,8 @@ Json evaluation_json(const EvalTask& task, const std::vector<EvalRun>& runs) {
                  {"context", text.context},
                  {"chunks", text.chunks},
                  {"first_scored", text.first_scored},
-                 {"positions", text.scored()}}},
+                 {"replies_only", task.flags.replies},
+                 {"positions", runs.front().statistics.positions}}},
                {"bootstrap", {{"replicates", task.flags.replicates}, {"seed", task.flags.seed}}},
                {"top_p", task.flags.top_p},
                {"units",

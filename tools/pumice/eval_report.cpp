@@ -24,7 +24,7 @@ std::string small(const Estimate& e) {
 
 std::string seconds_line(const EvalTask& task, const EvalRun& run) {
   const quant::Comparison& c = run.comparison;
-  const double tokens = double(c.chunks) * (task.text.context - 1);
+  const double tokens = double(task.text.chunks) * (task.text.context - 1);
   std::string line = fmt::format("time        model {:.1f} s, {:.0f} tokens/s", c.model_seconds,
                                  c.model_seconds > 0 ? tokens / c.model_seconds : 0.0);
   const double reference = c.reference_seconds + task.reference.seconds;
@@ -40,9 +40,11 @@ std::string head(const EvalTask& task, const std::vector<EvalRun>& runs) {
   if (!task.reference.name.empty())
     out += fmt::format("reference   {}\n", printable(task.reference.name));
   out += fmt::format(
-      "text        {}: {} tokens; {} chunk{} of {}, positions {} to {} scored: {} in all\n",
-      printable(text.name), text.text_tokens, text.chunks, text.chunks == 1 ? "" : "s",
-      text.context, text.first_scored, text.context - 2, text.scored());
+      "text        {}: {} tokens; {} chunk{} of {}, {} scored: {} in all\n", printable(text.name),
+      text.text_tokens, text.chunks, text.chunks == 1 ? "" : "s", text.context,
+      task.flags.replies ? std::string("positions of replies")
+                         : fmt::format("positions {} to {}", text.first_scored, text.context - 2),
+      runs.front().statistics.positions);
   if (runs.size() == 1) {
     out += fmt::format("run         {}\n", runs.front().policy);
     out += seconds_line(task, runs.front());

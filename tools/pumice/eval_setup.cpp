@@ -186,6 +186,7 @@ Result<EvalTask> prepare_evaluation(EvalKind kind, const EvalFlags& flags) {
   EvalTask task;
   task.kind = kind;
   task.flags = flags;
+  task.flags.score_all |= flags.replies;
   PUMICE_TRY_ASSIGN(task.load, load_options(flags.model));
   PUMICE_TRY_ASSIGN(task.file, open_gguf(flags.model.model));
   PUMICE_TRY_ASSIGN(const model::Config config, model::read_config(*task.file));
@@ -205,6 +206,9 @@ Result<EvalTask> prepare_evaluation(EvalKind kind, const EvalFlags& flags) {
   if (flags.model.batch != 0) task.load.run.max_chunk = flags.model.batch;
   PUMICE_TRY_ASSIGN(task.text, read_text(task, file ? &*file : nullptr));
   task.load.run.context = task.text.context;
+  if (flags.replies) {
+    PUMICE_TRY_ASSIGN(task.replies, reply_positions(task.text, *task.tokenizer));
+  }
   const bool wants_reference = kind == EvalKind::Divergence || kind == EvalKind::Flips ||
                                (kind == EvalKind::Curve && !flags.reference.empty());
   if (saved) {

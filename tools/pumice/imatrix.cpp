@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/base/platform.h"
+#include "engine/quant/evaluation_text.h"
 #include "engine/quant/importance.h"
 #include "engine/session/engine.h"
 #include "generate.h"
@@ -29,7 +30,7 @@ struct Options {
   std::string text, out, in_file, show, layers;
   uint32_t chunks = 0;       ///< 0 = all
   uint32_t gram_memory = 0;  ///< MiB of Gram matrices per pass; 0 = chosen
-  bool gram = false, process_output = false, json = false;
+  bool gram = false, process_output = false, json = false, ids = false;
 };
 
 using Clock = std::chrono::steady_clock;
@@ -67,8 +68,20 @@ struct Chunks {
   }
 };
 
+/// Chunks of a file of token ids, to which no BOS is added.
+Result<Chunks> chunks_of_ids(const Options& options, uint32_t n_vocab) {
+  const uint32_t size = options.model.context == 0 ? kUsualContext : options.model.context;
+  PUMICE_TRY_ASSIGN(quant::EvaluationText text,
+                    quant::read_token_ids(options.text, n_vocab, {size, options.chunks}));
+  return Chunks{std::move(text.tokens), size, text.chunks};
+}
+
 Result<Chunks> chunks_of(const Options& options) {
   PUMICE_TRY_ASSIGN(const auto file, open_gguf(options.model.model));
+  if (options.ids) {
+    PUMICE_TRY_ASSIGN(const model::Config config, model::read_config(*file));
+    return chunks_of_ids(options, config.n_vocab);
+  }
   PUMICE_TRY_ASSIGN(const Tokenizer tokenizer, Tokenizer::create(file->metadata()));
   PUMICE_TRY_ASSIGN(const std::string text, read_text(options.text));
   Chunks chunks;
@@ -259,6 +272,7 @@ Action add_imatrix(CLI::App& app) {
   app.get_option("--context")->description("Tokens per chunk (0: 512)");
   app.add_option("-f,--file", options->text, "Text to run (-: stdin)");
   app.add_option("-o,--output", options->out, "File to write");
+  app.add_flag("--ids", options->ids, "The file holds token ids instead of text");
   app.add_option("--chunks", options->chunks, "Chunks to run (0: all)");
   app.add_flag("--gram", options->gram, "Also x x^T per input, for --method gptq");
   app.add_option("--layers", options->layers, "Only these layers: 3, or 0-7");

@@ -11,6 +11,7 @@
 
 #include "engine/base/platform.h"
 #include "engine/quant/budget.h"
+#include "engine/quant/recipe.h"
 #include "generate.h"
 #include "options.h"
 #include "output.h"
@@ -84,6 +85,7 @@ class Chooser {
   Result<void> check_files() const;
   Result<void> check_model() const;
   Result<uint64_t> budget_bytes() const;
+  Result<void> read_types();
   Result<void> read_calibration();
   Result<LoadOptions> engine_options() const;
   Result<void> gather_importance();
@@ -97,6 +99,7 @@ class Chooser {
   const BudgetJob& job_;
   quant::ImportanceMatrix& importance_;
   quant::QuantiseRequest& request_;
+  std::vector<QuantType> types_;
   quant::EvaluationText text_;
   std::unique_ptr<Engine> engine_;
   std::optional<quant::Trial> trial_;
@@ -136,6 +139,14 @@ Result<uint64_t> Chooser::budget_bytes() const {
   return plan.bytes;
 }
 
+Result<void> Chooser::read_types() {
+  for (const std::string& name : flags_.types) {
+    PUMICE_TRY_ASSIGN(const QuantType type, quant::parse_type(name));
+    if (std::ranges::find(types_, type) == types_.end()) types_.push_back(type);
+  }
+  return {};
+}
+
 Result<void> Chooser::read_calibration() {
   PUMICE_TRY_ASSIGN(const model::Config config, model::read_config(job_.model));
   PUMICE_TRY_ASSIGN(const Tokenizer tokenizer, Tokenizer::create(job_.model.metadata()));
@@ -143,7 +154,9 @@ Result<void> Chooser::read_calibration() {
   chunks.context =
       flags_.context != 0 ? flags_.context : std::min(config.context_length, kUsualContext);
   chunks.chunks = flags_.chunks != 0 ? flags_.chunks : kUsualChunks;
-  PUMICE_TRY_ASSIGN(text_, quant::read_evaluation_text(flags_.calibration, tokenizer, chunks));
+  auto text = flags_.ids ? quant::read_token_ids(flags_.calibration, config.n_vocab, chunks)
+                         : quant::read_evaluation_text(flags_.calibration, tokenizer, chunks);
+  PUMICE_TRY_ASSIGN(text_, std::move(text));
   return {};
 }
 
@@ -197,10 +210,16 @@ Result<void> Chooser::start_trial() {
 Result<quant::Sensitivity> Chooser::sensitivity() {
   std::error_code ignored;
   const std::string& file = flags_.sensitivity_file;
-  if (!file.empty() && std::filesystem::exists(file, ignored))
-    return read_sensitivity(file, job_.model);
+  if (!file.empty() && std::filesystem::exists(file, ignored)) {
+    PUMICE_TRY_ASSIGN(quant::Sensitivity known, read_sensitivity(file, job_.model));
+    if (!types_.empty())
+      if (auto kept = quant::keep_types(known, types_, job_.model); !kept)
+        return fail_in(file, std::move(kept.error()));
+    return known;
+  }
   PUMICE_TRY(start_trial());
   quant::SensitivityOptions options;
+  options.candidates = types_;
   for (const Thoroughness& row : kThoroughness)
     if (flags_.thoroughness == row.word) options.anchors = row.anchors;
   StageBar bar("measuring");
@@ -253,7 +272,8 @@ tl::expected<BudgetChoice, Failure> Chooser::run() {
   PUMICE_TRY(check_model());
   BudgetChoice choice;
   PUMICE_TRY_ASSIGN(choice.budget, budget_bytes());
-  PUMICE_TRY(quant::allocate(quant::unmeasured(job_.model), choice.budget));  // before the work
+  PUMICE_TRY(read_types());
+  PUMICE_TRY(quant::allocate(quant::unmeasured(job_.model, types_), choice.budget));  // before work
   count_interrupts();
   if (!flags_.calibration.empty()) {
     PUMICE_TRY(read_calibration());
@@ -281,7 +301,13 @@ void add_budget_flags(CLI::App& app, BudgetFlags& flags) {
   app.add_option("--budget", flags.budget,
                  "Size of all tensors instead of TYPE: 4.9bpw, 800MiB, 0.62x, or a TYPE whose size "
                  "it is; the type of each tensor follows from measurements");
+  app.add_option("--types", flags.types,
+                 "Types that --budget chooses from: q4_k,q6_k (default: all that suit a tensor)")
+      ->delimiter(',')
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
   app.add_option("--calibration", flags.calibration, "Text that --budget measures with");
+  app.add_flag("--ids", flags.ids, "The calibration file holds token ids instead of text");
   app.add_option("--chunks", flags.chunks, "Chunks of the text (0: 8, or as many as there are)");
   app.add_option("-c,--context", flags.context, "Tokens per chunk (0: 512, or the model's)");
   app.add_option("--sensitivity", flags.thoroughness,
@@ -299,8 +325,13 @@ Outcome check_budget_flags(const BudgetFlags& flags) {
                                       std::pair("--sensitivity-file", &flags.sensitivity_file),
                                       std::pair("--pareto", &flags.pareto)})
       if (!value->empty()) return usage("{} says nothing without --budget", flag);
+    if (!flags.types.empty()) return usage("--types says nothing without --budget");
+    if (flags.ids) return usage("--ids says nothing without --budget");
     return {};
   }
+  for (const std::string& name : flags.types)
+    if (const Result<QuantType> type = quant::parse_type(name); !type)
+      return usage("--types: {}", type.error().text);
   std::error_code ignored;
   const bool known =
       !flags.sensitivity_file.empty() && std::filesystem::exists(flags.sensitivity_file, ignored);

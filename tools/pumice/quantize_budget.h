@@ -15,7 +15,9 @@ struct BudgetFlags {
   std::string budget;  ///< "4.9bpw", "800MiB", "0.62x", or a mix: as many bytes as that takes
   std::string calibration, sensitivity_file, pareto, device;
   std::string thoroughness = "usual";
+  std::vector<std::string> types;  ///< to choose from; empty = all that suit
   uint32_t chunks = 0, context = 0;
+  bool ids = false;  ///< the calibration file holds token ids
 
   [[nodiscard]] bool given() const { return !budget.empty(); }
 };

@@ -71,6 +71,23 @@ TEST(Compare, ThreadsAndStepsChangeNoBit) {
 }
 
 // Uniform logits: perplexity is the size of the vocabulary.
+TEST(Compare, MarkedPositionsAreKeptInTheirOrder) {
+  MadeUpSource a = model(0), b = model(0.3f);
+  const EvaluationText text = made_up_text(kVocab, 3);
+  const Comparison whole = compared(&a, b, text, {.temperatures = {0.5}});
+  std::vector<uint8_t> marks(text.scored(), 0);
+  for (const size_t i : {size_t{1}, size_t{4}, marks.size() - 1}) marks[i] = 1;
+  Comparison some = whole;
+  keep_positions(some, marks);
+  ASSERT_EQ(some.positions.size(), 3u);
+  EXPECT_EQ(some.positions[1].kld, whole.positions[4].kld);
+  EXPECT_EQ(some.tempered[0][2].kld, whole.tempered[0].back().kld);
+  const double mean =
+      (whole.positions[1].kld + whole.positions[4].kld + whole.positions.back().kld) / 3;
+  EXPECT_NEAR(summarise(some).kld.mean.value, mean, 1e-12);
+  EXPECT_EQ(summarise(some).positions, 3u);
+}
+
 TEST(Compare, PerplexityWithoutAReference) {
   MadeUpSource uniform("uniform", kVocab, 5, [](uint32_t, uint32_t, uint32_t) { return 2.5f; });
   const Comparison comparison = compared(nullptr, uniform, made_up_text(kVocab, 2));

@@ -1,0 +1,43 @@
+// `pumice eval --replies`: which positions of a conversation predict what the model itself is to
+// say. A chat model is trained on those alone; what it expects users to say means nothing.
+#include <algorithm>
+
+#include "engine/text/chat_template.h"
+#include "eval.h"
+#include "generate.h"
+#include "output.h"
+
+namespace pumice::command {
+
+Result<std::vector<uint8_t>> reply_positions(const quant::EvaluationText& text,
+                                             const Tokenizer& tokenizer) {
+  PUMICE_TRY_ASSIGN(const ChatTemplate chat, chat_template_for(tokenizer, ""));
+  EncodeOptions encode;
+  encode.parse_special = true;
+  PUMICE_TRY_ASSIGN(const std::vector<int32_t> head,
+                    tokenizer.encode(chat.style().generation, encode));
+  const std::vector<int32_t> ends = reply_end_tokens(tokenizer, chat);
+  std::vector<uint8_t> marks(text.scored(), 0);
+  uint64_t found = 0;
+  for (uint32_t chunk = 0; chunk < text.chunks; ++chunk) {
+    const std::span<const int32_t> tokens = text.chunk(chunk);
+    bool inside = false;
+    for (uint32_t i = 0; i + 1 < text.context; ++i) {
+      if (std::ranges::find(ends, tokens[i]) != ends.end()) inside = false;
+      const bool begins =
+          i + 1 >= head.size() &&
+          std::ranges::equal(tokens.subspan(i + 1 - head.size(), head.size()), head);
+      inside = inside || begins;
+      if (!inside || i < text.first_scored) continue;
+      marks[uint64_t{chunk} * text.scored_per_chunk() + i - text.first_scored] = 1;
+      ++found;
+    }
+  }
+  if (found != 0) return marks;
+  return fail(ErrorCode::BadArgument,
+              "--replies: {} has no reply in its {} chunks, which would begin with the tokens of "
+              "\"{}\"; special tokens can be given with --ids",
+              text.name, text.chunks, printable(chat.style().generation));
+}
+
+}  // namespace pumice::command
