@@ -152,6 +152,7 @@ TEST_F(Eval, FailuresAreOneLine) {
       {"ppl", model + " -f " + text + " --json " + text, 1, "input of this command"},
       {"curve", model + " -f " + text + " --save-reference x", 1, "--reference names one"},
       {"kld", model + " -f " + text + " --temps 0", 2, "temps"},
+      {"ppl", model + " -f " + text + " -c 64 --replies", 1, "chat"},
       {"qa", model + " /nonexistent", 1, "/nonexistent"},
       {"qa", model + " " + text, 1, "line 1: expected one JSON object"},
   };
@@ -191,9 +192,15 @@ TEST_F(Eval, QuestionsAreScoredByCategory) {
   EXPECT_EQ(all["scores"].size(), 4u) << "three categories and the total";
   EXPECT_EQ(all["scores"][3]["category"], "total");
   EXPECT_EQ(all["scores"][3]["right"], 1);
+  const json ends =
+      report("qa", plain + "--limit 2 " + folder_.write("prompts", "\"\"\n\"Hello\"\n\"And\"\n"));
+  EXPECT_EQ(ends["answers"].size(), 2u);
+  EXPECT_EQ(ends["scores"][0]["category"], "prompts");
+  EXPECT_EQ(ends["scores"][0]["scored"], 0) << "of a prompt alone no answer is right or wrong";
   const json narrow = report("qa", plain + "-c 32 " + folder_.file("one.jsonl"));
   EXPECT_NE(narrow["answers"][0]["answer"].get<std::string>().find("context of 32"),
             std::string::npos);
+  EXPECT_EQ(narrow["scores"][0]["too_long"], 1);
   const Ran verbose = eval("qa", plain + "--verbose " + file);
   EXPECT_NE(verbose.out.find("wrong [first] What is it?"), std::string::npos) << verbose.out;
   EXPECT_NE(verbose.out.find("expected \"zzz\""), std::string::npos) << verbose.out;

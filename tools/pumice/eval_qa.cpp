@@ -3,7 +3,9 @@
 //
 // A line: {"question": "...", "answers": ["any of", "these"] or "fact": "...", and where wanted
 // "turns": earlier turns in order, "system": "...", "category": "..."}. A turn is a user's text,
-// which the model answers by itself, or {"role", "content"}, which stands as it is.
+// which the model answers by itself, or {"role", "content"}, which stands as it is. A line that is
+// a JSON string alone is a prompt that nothing is expected of but an end: what is seen of it is
+// whether the model stops by itself.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -26,6 +28,7 @@ struct QaFlags {
   ModelFlags model;
   std::string file, chat_template, system, json;
   int64_t max_tokens = 300;
+  uint32_t limit = 0;  ///< questions; 0 = all
 };
 
 struct Turn {
@@ -35,19 +38,20 @@ struct Turn {
 
 struct Question {
   std::string question, category, system;
-  std::vector<std::string> answers;
+  std::vector<std::string> answers;  ///< empty: not scored
   std::vector<Turn> turns;
 };
 
 struct Answer {
   std::string text;
   bool right = false, stopped = true;  ///< stopped: ended by itself, within the limits
+  bool fits = true;                    ///< the context has room for the conversation
   uint64_t tokens = 0;
 };
 
 /// Score of a category.
 struct Score {
-  uint64_t questions = 0, right = 0, stopped = 0;
+  uint64_t questions = 0, scored = 0, right = 0, stopped = 0, too_long = 0;
 };
 
 constexpr uint64_t kMostQuestions = 100'000;
@@ -87,7 +91,9 @@ Result<Turn> turn_of(const Json& item) {
 
 Result<Question> parse_question(const std::string& text) {
   const Json line = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!line.is_object()) return fail(ErrorCode::BadFile, "expected one JSON object in UTF-8");
+  if (line.is_string()) return Question{line.get<std::string>(), "prompts", {}, {}, {}};
+  if (!line.is_object())
+    return fail(ErrorCode::BadFile, "expected one JSON object, or one string, in UTF-8");
   Question question;
   PUMICE_TRY_ASSIGN(question.question, text_field(line, "question"));
   PUMICE_TRY_ASSIGN(question.category, text_field(line, "category"));
@@ -159,6 +165,7 @@ class Examiner {
     if (!reply) return tl::unexpected<Failure>(std::move(reply.error()));
     Answer answer;
     answer.stopped = reply->stop == StopReason::ModelEnded;
+    answer.fits = reply->stop != StopReason::ContextFull || reply->tokens > 0;
     answer.tokens = reply->tokens;
     const std::string folded = text::fold_case(reply->text);
     for (const std::string& wanted : question.answers)
@@ -193,13 +200,18 @@ class Examiner {
   Limits limits_;
 };
 
+bool is_failure(const Question& question, const Answer& answer) {
+  return question.answers.empty() ? !answer.stopped : !answer.right;
+}
+
 std::string failure_text(const Question& question, const Answer& answer) {
   std::string wanted;
   for (const std::string& text : question.answers)
     wanted += fmt::format("{}\"{}\"", wanted.empty() ? "" : " or ", printable(text));
   return fmt::format("wrong [{}] {}\n  expected {}\n  answered {}{}\n",
-                     printable(question.category), printable(question.question, 400), wanted,
-                     printable(answer.text, 1000), answer.stopped ? "" : " ... (did not stop)");
+                     printable(question.category), printable(question.question, 400),
+                     wanted.empty() ? "an end" : wanted, printable(answer.text, 1000),
+                     answer.stopped ? "" : " ... (did not stop)");
 }
 
 using Scores = std::vector<std::pair<std::string, Score>>;  ///< first seen first, "total" last
@@ -213,42 +225,54 @@ Scores scores_of(const std::vector<Question>& questions, const std::vector<Answe
     if (found == scores.end()) found = scores.insert(scores.end(), {questions[i].category, {}});
     for (Score* score : {&found->second, &total}) {
       ++score->questions;
+      score->scored += !questions[i].answers.empty();
       score->right += answers[i].right;
       score->stopped += answers[i].stopped;
+      score->too_long += !answers[i].fits;
     }
   }
   scores.emplace_back("total", total);
   return scores;
 }
 
+std::string percent(uint64_t hits, uint64_t n) {
+  return n == 0 ? "-" : fmt::format("{:.1f}", 100 * double(hits) / double(n));
+}
+
+/// Of what does not fit the context nobody can see whether it would have stopped.
 std::string score_table(const Scores& scores) {
-  std::string out = fmt::format("{:<24} {:>9} {:>7} {:>8} {:>18} {:>20}\n", "category", "questions",
-                                "right", "right, %", "95 % interval, %", "stopped by itself, %");
+  std::string out =
+      fmt::format("{:<24} {:>9} {:>7} {:>8} {:>18} {:>20} {:>9}\n", "category", "questions",
+                  "right", "right, %", "95 % interval, %", "stopped by itself, %", "too long");
   for (const auto& [category, score] : scores) {
-    const quant::Interval interval = quant::wilson(score.right, score.questions);
-    const double n = double(std::max<uint64_t>(score.questions, 1));
-    out += fmt::format("{:<24} {:>9} {:>7} {:>8.1f} {:>18} {:>20.1f}\n", printable(category, 24),
-                       score.questions, score.right, 100 * double(score.right) / n,
-                       fmt::format("{:.1f} to {:.1f}", 100 * interval.low, 100 * interval.high),
-                       100 * double(score.stopped) / n);
+    const quant::Interval interval = quant::wilson(score.right, score.scored);
+    const bool any = score.scored != 0;
+    out += fmt::format(
+        "{:<24} {:>9} {:>7} {:>8} {:>18} {:>20} {:>9}\n", printable(category, 24), score.questions,
+        any ? fmt::format("{}", score.right) : "-", percent(score.right, score.scored),
+        any ? fmt::format("{:.1f} to {:.1f}", 100 * interval.low, 100 * interval.high) : "-",
+        percent(score.stopped, score.questions - score.too_long), score.too_long);
   }
   return out;
 }
 
-Json report_json(const QaFlags& flags, const std::vector<Question>& questions,
-                 const std::vector<Answer>& answers) {
+Json report_json(const QaFlags& flags, const std::string& policy,
+                 const std::vector<Question>& questions, const std::vector<Answer>& answers) {
   Json json = {{"evaluation", "qa"},
                {"model", flags.model.model},
                {"file", flags.file},
+               {"policy", policy},
                {"max_tokens", flags.max_tokens}};
   json["scores"] = Json::array();
   for (const auto& [category, score] : scores_of(questions, answers)) {
-    const quant::Interval interval = quant::wilson(score.right, score.questions);
+    const quant::Interval interval = quant::wilson(score.right, score.scored);
     json["scores"].push_back({{"category", category},
                               {"questions", score.questions},
+                              {"scored", score.scored},
                               {"right", score.right},
                               {"interval", Json::array({interval.low, interval.high})},
-                              {"stopped", score.stopped}});
+                              {"stopped", score.stopped},
+                              {"too_long", score.too_long}});
   }
   json["answers"] = Json::array();
   for (size_t i = 0; i < answers.size(); ++i)
@@ -257,6 +281,7 @@ Json report_json(const QaFlags& flags, const std::vector<Question>& questions,
                                {"answer", answers[i].text},
                                {"right", answers[i].right},
                                {"stopped", answers[i].stopped},
+                               {"fits", answers[i].fits},
                                {"tokens", answers[i].tokens}});
   return json;
 }
@@ -267,7 +292,8 @@ Outcome examine(const QaFlags& flags) {
   count_interrupts();
   const std::string inputs[] = {flags.model.model, flags.file};
   PUMICE_TRY(check_output_path("--json", flags.json == "-" ? "" : flags.json, inputs));
-  PUMICE_TRY_ASSIGN(const std::vector<Question> questions, read_questions(flags.file));
+  PUMICE_TRY_ASSIGN(std::vector<Question> questions, read_questions(flags.file));
+  if (flags.limit != 0 && flags.limit < questions.size()) questions.resize(flags.limit);
   PUMICE_TRY_ASSIGN(const std::unique_ptr<Engine> engine, Engine::load(*load));
   PUMICE_TRY_ASSIGN(const ChatTemplate chat,
                     chat_template_for(engine->tokenizer(), flags.chat_template));
@@ -284,16 +310,18 @@ Outcome examine(const QaFlags& flags) {
         return tl::unexpected<Failure>(
             Failure(answer.error().exit, fmt::format("question {} of {}: {}", answers.size() + 1,
                                                      flags.file, answer.error().text)));
-      if (flags.model.verbose && !answer->right) failures += failure_text(question, *answer);
+      if (flags.model.verbose && is_failure(question, *answer))
+        failures += failure_text(question, *answer);
       answers.push_back(std::move(*answer));
     }
   }
   PUMICE_TRY(check_validation(*engine));
+  const std::string policy = describe(engine->plan().policy);
   const std::string head =
       fmt::format("{} on {}; {}, greedy, at most {} tokens\n\n", printable(flags.model.model),
-                  printable(flags.file), describe(engine->plan().policy), flags.max_tokens);
+                  printable(flags.file), policy, flags.max_tokens);
   return write_report(flags.json, failures + head + score_table(scores_of(questions, answers)),
-                      report_json(flags, questions, answers));
+                      report_json(flags, policy, questions, answers));
 }
 
 }  // namespace
@@ -301,7 +329,10 @@ Outcome examine(const QaFlags& flags) {
 Action add_eval_qa(CLI::App& app) {
   auto flags = std::make_shared<QaFlags>();
   add_model_flags(app, flags->model);
-  app.add_option("file", flags->file, "Questions, a JSON object a line")->required();
+  app.add_option("file", flags->file,
+                 "Questions, a JSON object a line; or prompts, a JSON string a line")
+      ->required();
+  app.add_option("--limit", flags->limit, "Ask the first so many (0: all)");
   app.add_option("--max-tokens", flags->max_tokens, "Most tokens of an answer")
       ->check(CLI::Range(int64_t(1), int64_t(1) << 20))
       ->capture_default_str();
