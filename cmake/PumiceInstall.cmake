@@ -1,5 +1,5 @@
 # The shared library behind engine/pumice.h, and what `cmake --install` puts where: the command,
-# the library, its header, find_package(pumice) and pkg-config's pumice.pc.
+# the library, its header, the built-in model, find_package(pumice) and pkg-config's pumice.pc.
 include(CMakePackageConfigHelpers)
 
 add_library(pumice SHARED ${PROJECT_SOURCE_DIR}/engine/pumice.cpp)
@@ -26,6 +26,9 @@ install(TARGETS pumice EXPORT pumiceTargets
 install(FILES ${PROJECT_SOURCE_DIR}/engine/pumice.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/LICENSE
         DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+install(FILES ${PROJECT_SOURCE_DIR}/demo/model/pumice-mini.gguf
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/pumice OPTIONAL)  # a checkout may lack it
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/pumice)
 install(EXPORT pumiceTargets NAMESPACE pumice:: DESTINATION ${package_dir})

@@ -17,6 +17,9 @@ namespace pumice {
 /// Empty when the environment names none. Nothing is created.
 [[nodiscard]] std::filesystem::path cache_folder();
 
+/// The running program's own file, its symbolic links followed; empty = the system won't say.
+[[nodiscard]] std::filesystem::path program_file();
+
 /// Writes a file beside its target and renames it over it: a reader sees all of it or none.
 /// Creates the folder. The previous file stays when anything fails. A symbolic link is followed; a
 /// device or pipe is written as it is.

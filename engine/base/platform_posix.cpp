@@ -137,6 +137,11 @@ std::filesystem::path cache_folder() {
   return {};
 }
 
+std::filesystem::path program_file() {
+  std::error_code unknown;
+  return std::filesystem::read_symlink("/proc/self/exe", unknown);
+}
+
 Result<void> write_file_whole(const std::filesystem::path& path, std::span<const std::byte> bytes) {
   std::error_code ignored;
   const auto status = std::filesystem::status(path, ignored);

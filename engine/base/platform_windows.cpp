@@ -39,6 +39,12 @@ std::filesystem::path cache_folder() {
   return base && *base ? std::filesystem::path(base) / "pumice" : std::filesystem::path();
 }
 
+std::filesystem::path program_file() {
+  std::wstring name(32768, L'\0');
+  name.resize(GetModuleFileNameW(nullptr, name.data(), DWORD(name.size())));
+  return name;
+}
+
 Result<void> write_file_whole(const std::filesystem::path& path, std::span<const std::byte> bytes) {
   std::error_code ignored;
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), ignored);

@@ -45,7 +45,6 @@ TEST_P(Failing, SaysWhyInOneLine) {
 const Row kFailing[] = {
     {"", 2, "subcommand"},
     {"dance", 2, "dance"},
-    {"info", 2, "--model"},
     {"info -m", 2, "-m"},
     {"info -m x --nonsense", 2, "--nonsense"},
     {"info -m missing.gguf", 1, "missing.gguf"},

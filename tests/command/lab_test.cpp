@@ -83,7 +83,6 @@ TEST_F(Lab, RefusesWithWords) {
       {fmt::format("{0} -m {0}", quoted(copy)), 1, "input of this command"},
       {fmt::format("{0} -m {1} --json {0}", quoted(page_), kSmallModel), 1, "is the report"},
       {fmt::format("-m {}", kSmallModel), 2, "report"},
-      {quoted(page_), 2, "--model"},
       {fmt::format("{} -m {} --without x", quoted(page_), kSmallModel), 2, "--without"},
   };
   for (const Row& row : rows) {

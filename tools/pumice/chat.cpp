@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "built_in_model.h"
 #include "command.h"
 #include "engine/base/platform.h"
 #include "engine/text/chat_template.h"
@@ -157,6 +158,8 @@ Outcome chat(const Options& options) {
   Conversation conversation(*engine, options, format);
   if (options.model.verbose)
     std::fputs(configuration_text(*engine, conversation.sampling()).c_str(), stderr);
+  if (is_terminal(Stream::Input) && options.model.model == built_in_model())
+    std::fputs("the built-in model, a small one; -m FILE loads another\n", stderr);
   if (is_terminal(Stream::Input))
     std::fprintf(stderr, "%s on %s; /help for help\n",
                  format ? format->name().c_str() : "plain text",

@@ -98,7 +98,7 @@ void add_lists(CLI::App& app, EvalFlags& flags, EvalKind kind) {
 }
 
 void add_model(CLI::App& app, ModelFlags& flags, EvalKind kind) {
-  app.add_option("-m,--model", flags.model, "GGUF file (of a split model, any part)")->required();
+  add_model_option(app, flags.model);
   app.add_option("-c,--ctx-size,--context", flags.context,
                  kind == EvalKind::Curve ? "Tokens per chunk (0: the model's context, at most 4096)"
                                          : "Tokens per chunk")

@@ -267,8 +267,8 @@ Outcome imatrix(const Options& options) {
 
 Action add_imatrix(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  add_model_flags(app, options->model);
-  app.get_option("--model")->required(false);
+  app.add_option("-m,--model", options->model.model, "GGUF file (of a split model, any part)");
+  add_engine_flags(app, options->model);
   app.get_option("--context")->description("Tokens per chunk (0: 512)");
   app.add_option("-f,--file", options->text, "Text to run (-: stdin)");
   app.add_option("-o,--output", options->out, "File to write");

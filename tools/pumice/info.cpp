@@ -9,6 +9,7 @@
 #include "command.h"
 #include "engine/model/architectures.h"
 #include "loader/gguf.h"
+#include "options.h"
 #include "output.h"
 
 namespace pumice::command {
@@ -207,7 +208,7 @@ Outcome show(const Options& options) {
 
 Action add_info(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("-m,--model", options->model, "GGUF file")->required();
+  add_model_option(app, options->model);
   app.add_flag("--json", options->json, "One JSON document on stdout");
   app.add_flag("--keys", options->keys, "Also every key of the file");
   app.add_flag("--tensors", options->tensors, "Also every tensor");

@@ -192,8 +192,7 @@ Outcome lab(const LabOptions& options) {
 Action add_lab(CLI::App& app) {
   auto options = std::make_shared<LabOptions>();
   app.add_option("report", options->report, "Page to write (HTML)")->required();
-  app.add_option("-m,--model", options->model.model, "GGUF file (of a split model, any part)")
-      ->required();
+  add_model_option(app, options->model.model);
   app.add_option("-f,--file", options->text,
                  "Text in UTF-8: its first half calibrates, its second tests (default: a short one "
                  "that is built in)");

@@ -6,6 +6,7 @@
 #include <limits>
 #include <string_view>
 
+#include "built_in_model.h"
 #include "engine/base/log.h"
 #include "engine/base/platform.h"
 
@@ -126,8 +127,22 @@ SamplingOptions sampling_options(const SamplingFlags& flags) {
   return options;
 }
 
+void add_model_option(CLI::App& app, std::string& model) {
+  const CLI::Option* option =
+      app.add_option("-m,--model", model,
+                     "GGUF file, of a split model any part (default: the built-in pumice-mini)");
+  app.parse_complete_callback([&model, option] {
+    if (option->count() == 0) model = built_in_model();
+    if (option->count() == 0 && model.empty()) throw CLI::RequiredError(option->get_name());
+  });
+}
+
 void add_model_flags(CLI::App& app, ModelFlags& flags) {
-  app.add_option("-m,--model", flags.model, "GGUF file (of a split model, any part)")->required();
+  add_model_option(app, flags.model);
+  add_engine_flags(app, flags);
+}
+
+void add_engine_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("-c,--ctx-size,--context", flags.context, "Context in tokens (0: the model's)")
       ->check(CLI::Range(uint32_t(0), uint32_t(1) << 24));
   app.add_option("-b,--batch-size", flags.batch, "Prompt tokens per chunk (0: chosen)")

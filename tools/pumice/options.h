@@ -31,6 +31,11 @@ struct SamplingFlags {
   int64_t n_predict = -1;  ///< negative = until the model ends or the context is full
 };
 
+/// -m. Without it `model` becomes the built-in one; where that is absent, -m is required.
+void add_model_option(CLI::App& app, std::string& model);
+/// How a model is run: context, device, precisions, and what to print of it.
+void add_engine_flags(CLI::App& app, ModelFlags& flags);
+/// Both.
 void add_model_flags(CLI::App& app, ModelFlags& flags);
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags);
 

@@ -10,6 +10,7 @@
 #include "engine/base/platform.h"
 #include "engine/text/tokenizer.h"
 #include "loader/gguf.h"
+#include "options.h"
 #include "output.h"
 
 namespace pumice::command {
@@ -82,7 +83,7 @@ Outcome tokenize(const Options& options) {
 
 Action add_tokenize(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("-m,--model", options->model, "GGUF file")->required();
+  add_model_option(app, options->model);
   CLI::Option* text = app.add_option("-p,--prompt", options->text, "Text to encode");
   app.add_flag("--jsonl", options->jsonl, "One JSON string per line on stdin, one array per line");
   app.add_flag("--pieces", options->pieces, "With -p: a line per token, id and JSON string");
