@@ -25,7 +25,7 @@ import tokenizer as bpe
 
 ROOT = common.HERE.parent.parent
 CALIBRATION_CHUNKS, CALIBRATION_CONTEXT, SENSITIVITY_CHUNKS = 64, 512, 1
-HELD_CONVERSATIONS, CHUNK = 256, 128  # measured, and tokens that each of them has at most
+HELD_CONVERSATIONS, CHUNK = 128, 96  # measured, and tokens that each of them has at most
 MASK = 0x7FFF                         # a token of the corpus without its top bit
 
 
