@@ -19,6 +19,7 @@ import json
 import multiprocessing
 import random
 import shutil
+import signal
 import sys
 import zlib
 from array import array
@@ -204,7 +205,9 @@ def make_corpus(options):
     jobs = [(str(work), options.seed, n, options.megabytes * 1_000_000 / shards)
             for n in range(shards)]
     totals = {}
-    with multiprocessing.Pool(min(options.processes, shards)) as pool:
+    # Ctrl-C is the parent's to answer: a worker's trace would hide its one line.
+    with multiprocessing.Pool(min(options.processes, shards), signal.signal,
+                              (signal.SIGINT, signal.SIG_IGN)) as pool:
         for n, counts in enumerate(pool.imap(make_shard, jobs)):
             for name, count in counts.items():
                 total = totals.setdefault(name, dict.fromkeys(count, 0))
