@@ -25,6 +25,9 @@ def replace(path, write):
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a write that fails does not know its file
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -8,6 +8,7 @@ unbroken one.
 """
 
 import argparse
+import io
 import json
 import math
 import os
@@ -149,7 +150,9 @@ class Training:
                  "optimizer": self.optimizer.state_dict(), "reader": self.reader.state(),
                  "random": {"torch": self.torch.get_rng_state(), "python": random.getstate()},
                  "done": self.done, "active": self.active, "runs": self.runs}
-        common.replace(self.path, lambda path: self.torch.save(state, path))
+        whole = io.BytesIO()  # torch, when it writes a file itself, aborts on a full disk
+        self.torch.save(state, whole)
+        common.replace(self.path, lambda path: path.write_bytes(whole.getbuffer()))
 
     def load(self):
         """Takes up the saved state; false if there is none."""

@@ -1,5 +1,7 @@
 """What makes the shipped file and its card, without the program: texts, kept steps, the card."""
 
+import contextlib
+import io
 import json
 import random
 import tempfile
@@ -98,6 +100,14 @@ class Kept(unittest.TestCase):
     def fail_halfway(self, path):
         path.write_text("half")
         raise common.Failure("full")
+
+    @unittest.skipUnless(Path("/dev/full").exists(), "no /dev/full")
+    def test_a_full_disk_is_said_with_the_name(self):
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()) as \
+                said, self.assertRaises(SystemExit):
+            common.run("finish.py", lambda: common.replace(
+                f"{folder}/x", lambda path: Path("/dev/full").write_bytes(b"more")))
+        self.assertRegex(said.getvalue(), r"^finish.py: .*/x: No space left on device; make room.*\n$")
 
     def test_the_program_is_missing(self):
         with self.assertRaisesRegex(common.Failure, "build it first"):
