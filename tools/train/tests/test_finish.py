@@ -107,7 +107,7 @@ class Kept(unittest.TestCase):
                 said, self.assertRaises(SystemExit):
             common.run("finish.py", lambda: common.replace(
                 f"{folder}/x", lambda path: Path("/dev/full").write_bytes(b"more")))
-        self.assertRegex(said.getvalue(), r"^finish.py: .*/x: No space left on device; make room.*\n$")
+        self.assertRegex(said.getvalue(), r"^finish.py: .*/x: No space left.*; make room.*\n$")
 
     def test_the_program_is_missing(self):
         with self.assertRaisesRegex(common.Failure, "build it first"):
@@ -149,7 +149,8 @@ class Card(unittest.TestCase):
                  "measured": {"held": statistics(kld, 0.98), "questions": statistics(0.02, 0.96)}}
                 for name, kld in ((goals.MIX, 0.02), (f"budget-{goals.MIX}", 0.01))]
         prompts = self.report(folder, "prompts", 500, 0)
-        return card.gather(work, work / "f16.gguf", work / "mini.gguf", rows, answers, prompts, sets)
+        return card.gather(work, work / "f16.gguf", work / "mini.gguf", rows, answers, prompts,
+                           sets)
 
     def test_every_number_is_a_measured_one(self):
         with tempfile.TemporaryDirectory() as folder:
