@@ -58,8 +58,8 @@ TEST_F(Budget, MeasuresOnceAndKeepsEverySize) {
   EXPECT_EQ(types.size(), 3u) << types.dump() << ": both, and f32 where rows do not fit";
   for (const char* type : {"q8_0", "q4_0", "f32"})
     EXPECT_TRUE(types.contains(type)) << types.dump();
-  const Ran other = quantize(
-      fmt::format("--budget 7bpw --types mxfp4 --sensitivity-file {} --dry-run", quoted(measured)));
+  const Ran other = quantize(fmt::format(
+      "--budget 10bpw --types mxfp4 --sensitivity-file {} --dry-run", quoted(measured)));
   EXPECT_EQ(other.exit, 1);
   EXPECT_NE(other.err.find("was not measured"), std::string::npos) << other.err;
   const Ran loads = pumice(fmt::format("info -m {}", quoted(out_)));
