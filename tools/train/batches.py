@@ -97,6 +97,7 @@ class Reader:
     def __init__(self, corpus, rows, context, seed):
         self.corpus, self.rows, self.context, self.seed = corpus, rows, context, seed
         self.epoch, self.next, self.waiting = 0, 0, []
+        self.focus = frozenset()  # kinds; if any, half of the documents of the others are left out
         self._order = None
 
     def state(self):
@@ -114,7 +115,10 @@ class Reader:
             self.epoch, self.next, self._order = self.epoch + 1, 0, None
             return self._take()
         self.next += 1
-        return int(self._order[self.next - 1])
+        document = int(self._order[self.next - 1])
+        if self.focus and self.next % 2 and self.corpus.kinds[document] not in self.focus:
+            return self._take()
+        return document
 
     def batch(self):
         """The next batch, from a pool a tenth larger: short documents fill the gaps."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import common
 import goals
 
-LOG_ROWS = 8
+LOG_ROWS = 12
 WRONG_ROWS = 4          # of each set
 LONGEST = 160           # letters of a quoted answer
 
@@ -200,7 +200,8 @@ def wrong_table(facts):
 
 def rebuild(facts):
     o, corpus = facts["training"]["options"], facts["training"]["corpus"]
-    return (f"MEGABYTES={corpus['megabytes']:g} TOKENS={o['tokens']:g} SEED={o['seed']} "
+    ends = ",".join(f"{end:g}" for end in o["tokens"])
+    return (f"MEGABYTES={corpus['megabytes']:g} TOKENS={ends} FOCUS={o['focus']} SEED={o['seed']} "
             f"THREADS={o['threads']} tools/train/run")
 
 

@@ -20,16 +20,27 @@ from pathlib import Path
 
 import common
 
-FLAT = 0.4              # share of the training at the full rate; then it falls in a line to 0
+FLAT = 0.4              # share of a cycle at the full rate; then it falls in a line to 0
 WARM_STEPS = 50
 CLIP = 1.0              # norm of all gradients together, of the mean loss
 HELD_PER_KIND = 40      # documents that the held-out loss is measured on
 
 
+def cycles(text):
+    """The rising numbers of "36,62"."""
+    ends = [float(part) for part in text.split(",")]
+    if any(a >= b for a, b in zip([0.0] + ends, ends)):
+        raise argparse.ArgumentTypeError(f"'{text}': every cycle must end after the one before it")
+    return ends
+
+
 def options():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--work", default="build/train", help="folder of corpus and state")
-    p.add_argument("--tokens", type=float, default=100, help="millions of tokens to train on")
+    p.add_argument("--tokens", type=cycles, default=[100.0], metavar="END[,END...]",
+                   help="millions of tokens to train on; several: where each cycle of the rate ends")
+    p.add_argument("--focus", default="", metavar="KIND[,KIND...]",
+                   help="after the first cycle, read only every other document of all other kinds")
     p.add_argument("--minutes", type=float, default=140, help="processor minutes a run")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--rows", type=int, default=16, help="rows of a batch")
@@ -74,9 +85,16 @@ class Stop:
         self.wanted = signal.Signals(number).name
 
 
-def rate_factor(done, total, step):
-    """Of both rates, when `done` of `total` tokens have been seen."""
-    fall = max(0.0, 1 - max(0.0, done / total - FLAT) / (1 - FLAT))
+def cycle_at(done, ends):
+    """Number of the cycle that token `done` belongs to, of cycles that end at `ends`."""
+    return min(sum(done >= end for end in ends), len(ends) - 1)
+
+
+def rate_factor(done, ends, step):
+    """Of both rates, when `done` tokens have been seen, in cycles that end at `ends`."""
+    cycle = cycle_at(done, ends)
+    begin = ends[cycle - 1] if cycle else 0
+    fall = max(0.0, 1 - max(0.0, (done - begin) / (ends[cycle] - begin) - FLAT) / (1 - FLAT))
     return fall * min(1.0, (step + 1) / WARM_STEPS)
 
 
@@ -105,6 +123,8 @@ class Training:
         if len(corpus) == 0:
             raise common.Failure(f"{o.work}/train.tokens has no documents; make the corpus anew")
         self.reader = batches.Reader(corpus, o.rows, o.context, o.seed)
+        self.ends = [end * 1e6 for end in o.tokens]
+        self.focus = self.kind_numbers(o.focus)
         self.backend = gradients.choose(self.shape, o, torch)
         self.weights = self.backend.adopt(model.initial(self.shape, o.seed))
         self.optimizer = optimizer.Optimizer(self.weights, self.backend, o.muon, o.adam)
@@ -112,8 +132,17 @@ class Training:
         self.runs = 0
         self.path = Path(o.work) / "checkpoint.pt"
 
+    def kind_numbers(self, names):
+        """The kinds of the corpus that `names` lists."""
+        wanted = [name for name in names.split(",") if name]
+        if unknown := set(wanted) - set(self.about["kinds"]):
+            raise common.Failure(f"--focus {names}: no kind {', '.join(sorted(unknown))} in the "
+                                 f"corpus; it has {', '.join(self.about['kinds'])}")
+        return frozenset(self.about["kinds"].index(name) for name in wanted)
+
     def step(self):
         """One batch; returns (mean loss of the wanted tokens, tokens, norm of the gradients)."""
+        self.reader.focus = self.focus if cycle_at(self.done, self.ends) else frozenset()
         batch = self.reader.batch()
         loss, gradients, norm = self.backend.gradients(self.weights, batch)
         count = max(1, batch.wanted)
@@ -122,7 +151,7 @@ class Training:
             raise common.Failure(f"step {self.optimizer.steps}: loss {loss}, gradient norm {norm}; "
                                  f"a lower rate (--muon, --adam) may help; the last state is kept")
         scale = min(1.0, CLIP / (norm + 1e-6)) / count
-        factor = rate_factor(self.done, self.o.tokens * 1e6, self.optimizer.steps)
+        factor = rate_factor(self.done, self.ends, self.optimizer.steps)
         self.optimizer.step(gradients, scale, factor)
         self.done += batch.used
         return loss / count, batch.used, norm
@@ -198,7 +227,7 @@ def duration(seconds):
 
 def loop(t, o, log, clock, stop):
     """Steps until the tokens, the time or a signal end it; returns why."""
-    total, before = o.tokens * 1e6, t.active
+    total, before = t.ends[-1], t.active
     saved = 0.0
     losses, tokens, since, wall = [], 0, clock.seconds(), time.monotonic()
     while t.done < total:
@@ -212,9 +241,9 @@ def loop(t, o, log, clock, stop):
             speed, real = tokens / max(1e-9, now - since), tokens / (time.monotonic() - wall)
             mean = sum(losses) / len(losses)
             log.write(step=step, tokens=int(t.done), loss=round(mean, 4), norm=round(norm, 4),
-                      rate=round(rate_factor(t.done, total, step), 4), speed=round(speed),
+                      rate=round(rate_factor(t.done, t.ends, step), 4), speed=round(speed),
                       speed_wall=round(real), active=round(t.active, 1), epoch=t.reader.epoch)
-            print(f"step {step:6} {t.done / 1e6:7.2f} of {o.tokens:g} M tokens  loss {mean:.4f}  "
+            print(f"step {step:6} {t.done / 1e6:7.2f} of {total / 1e6:g} M tokens  loss {mean:.4f}  "
                   f"{speed:.0f} tokens/s ({real:.0f} by the clock)  "
                   f"left {duration((total - t.done) / real)}", flush=True)
             losses, tokens, since, wall = [], 0, clock.seconds(), time.monotonic()
@@ -257,7 +286,7 @@ def main():
     t.save()
     log.write(ended=why, step=t.optimizer.steps, tokens=int(t.done), active=round(t.active, 1))
     if why != "done":
-        print(f"saved after {t.done / 1e6:.2f} of {o.tokens:g} M tokens ({why}); "
+        print(f"saved after {t.done / 1e6:.2f} of {o.tokens[-1]:g} M tokens ({why}); "
               f"run the same command again to go on", flush=True)
         return 0
     held = t.held_loss()

@@ -24,8 +24,8 @@ def write_work(folder, documents=600):
     merged.save(Path(folder) / "tokenizer.json")
     for name, part in (("train", turns[20:]), ("held", turns[:20])):
         made = generate.Documents()
-        for document in part:
-            made.add(0, *merged.chat(document))
+        for number, document in enumerate(part):
+            made.add(number % 2, *merged.chat(document))
         made.save(Path(folder) / name)
     (Path(folder) / "corpus.json").write_text(json.dumps(
-        {"fingerprint": "test", "kinds": ["sums"], "counts": {}}))
+        {"fingerprint": "test", "kinds": ["sums", "more sums"], "counts": {}}))

@@ -63,6 +63,19 @@ class Batches(unittest.TestCase):
         one = sum(min(64, int(n) - 1) for n in np.diff(self.corpus.starts))
         self.assertAlmostEqual(positions / one, 1, delta=0.1)
 
+    def test_focus_halves_the_others(self):
+        self.corpus.kinds[::4] = 1
+        counts = []
+        for focus in (frozenset(), frozenset([1])):
+            reader, taken = batches.Reader(self.corpus, 4, 64, seed=3), []
+            reader.focus = focus
+            while reader.epoch == 0:
+                taken.append(reader._take())
+            counts.append(np.bincount(self.corpus.kinds[taken[:-1]], minlength=2))
+        self.assertEqual(counts[0].sum(), len(self.corpus))
+        self.assertEqual(counts[1][1], counts[0][1])
+        self.assertAlmostEqual(counts[1][0] / counts[0][0], 0.5, delta=0.1)
+
     def test_a_restored_reader_goes_on(self):
         one = batches.Reader(self.corpus, 4, 64, seed=3)
         for _ in range(7):

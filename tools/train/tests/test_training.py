@@ -1,5 +1,6 @@
 """The model, the C++ core against torch, resuming, the exported file. Needs torch."""
 
+import argparse
 import contextlib
 import io
 import json
@@ -98,10 +99,21 @@ class Model(unittest.TestCase):
         self.assertIsNone(model.Shape().problem())
 
     def test_rate(self):
-        self.assertEqual(train.rate_factor(30, 100, 10 ** 6), 1.0)
-        self.assertAlmostEqual(train.rate_factor(70, 100, 10 ** 6), 0.5)
-        self.assertEqual(train.rate_factor(100, 100, 10 ** 6), 0.0)
-        self.assertLess(train.rate_factor(0, 100, 0), 0.1)
+        self.assertEqual(train.rate_factor(30, [100], 10 ** 6), 1.0)
+        self.assertAlmostEqual(train.rate_factor(70, [100], 10 ** 6), 0.5)
+        self.assertEqual(train.rate_factor(100, [100], 10 ** 6), 0.0)
+        self.assertLess(train.rate_factor(0, [100], 0), 0.1)
+
+    def test_every_cycle_has_the_full_rate_and_falls_to_nothing(self):
+        ends = train.cycles("100,300")
+        for done in (0, 40, 70, 99):
+            self.assertEqual(train.rate_factor(done, ends, 99), train.rate_factor(done, [100], 99))
+        self.assertEqual(train.rate_factor(100, ends, 99), 1.0)
+        self.assertAlmostEqual(train.rate_factor(240, ends, 99), 0.5)
+        self.assertEqual(train.rate_factor(300, ends, 99), 0.0)
+        for wrong in ("", "0", "3,2", "2,2", "x"):
+            with self.assertRaises((ValueError, argparse.ArgumentTypeError), msg=wrong):
+                train.cycles(wrong)
 
 
 class Core(unittest.TestCase):
@@ -191,6 +203,18 @@ class Runs(unittest.TestCase):
         self.assertIn("going on at step 31", self.train())
         for name, w in self.weights().items():
             self.assertTrue(torch.equal(w, expected[name]), name)
+
+    def test_cycles_and_focus_go_on_as_if_uninterrupted(self):
+        options = ("--focus", "sums")
+        self.train(*options, tokens="0.01,0.02")
+        expected = self.weights()
+        (Path(self.folder.name) / "checkpoint.pt").unlink()
+        self.assertIn("trained:", self.train(*options, tokens="0.01"))
+        self.assertIn("going on", self.train(*options, tokens="0.01,0.02"))
+        for name, w in self.weights().items():
+            self.assertTrue(torch.equal(w, expected[name]), name)
+        with self.assertRaisesRegex(common.Failure, "no kind nonsense"):
+            self.train("--focus", "nonsense")
 
     def test_the_time_limit_saves(self):
         self.assertIn("(time)", self.train("--minutes", "0"))
