@@ -41,7 +41,8 @@ def training(work):
             log.append(row)
     chosen = [log[(k + 1) * len(log) // LOG_ROWS - 1] for k in range(min(LOG_ROWS, len(log)))]
     return {"trained": trained, "shape": runs[-1]["shape"], "options": runs[-1]["options"],
-            "began": runs[0]["at"], "log": chosen, "corpus": read(work / "corpus.json")}
+            "began": runs[0]["at"], "log": chosen, "corpus": read(work / "corpus.json"),
+            "late": read(work / "late.json") if runs[-1]["options"]["late"] else None}
 
 
 def cost(row):
@@ -117,6 +118,19 @@ def data_table(facts):
                  [(kind, row["documents"], f"{row['tokens'] / 1e6:.2f}",
                    f"{row['wanted'] / 1e6:.2f}", f"{held[kind]:.3f}" if kind in held else "-")
                   for kind, row in about["corpus"]["counts"].items()])
+
+
+def late_line(facts):
+    """The paragraph on the corpus of the last cycle, where there was one."""
+    late = facts["training"]["late"]
+    if not late:
+        return ""
+    own = [f"`{kind}` ({row['documents']} documents, {row['tokens'] / 1e6:.2f} million tokens)"
+           for kind, row in late["counts"].items()
+           if kind not in facts["training"]["corpus"]["counts"]]
+    size = sum(row["tokens"] for row in late["counts"].values()) / 1e6
+    return (f"The last cycle of the rate reads a corpus of its own, {size:.1f} million tokens: new\n"
+            f"documents of these kinds and {', '.join(own)}.\n\n")
 
 
 def log_table(facts):
@@ -200,9 +214,9 @@ def wrong_table(facts):
 
 def rebuild(facts):
     o, corpus = facts["training"]["options"], facts["training"]["corpus"]
-    ends = ",".join(f"{end:g}" for end in o["tokens"])
-    return (f"MEGABYTES={corpus['megabytes']:g} TOKENS={ends} FOCUS={o['focus']} SEED={o['seed']} "
-            f"THREADS={o['threads']} tools/train/run")
+    late = f"LATE={facts['training']['late']['megabytes']:g} " if o["late"] else "LATE= "
+    return (f"MEGABYTES={corpus['megabytes']:g} {late}TOKENS={o['tokens']} FOCUS={o['focus']} "
+            f"SEED={o['seed']} THREADS={o['threads']} tools/train/run")
 
 
 def duration(seconds):
@@ -226,7 +240,7 @@ def text(facts):
         hours=duration(trained["seconds"]), threads=about["options"]["threads"],
         runs="one run" if trained["runs"] == 1 else f"{trained['runs']} runs",
         backend="the project's own core" if "core" in trained["backend"] else "torch",
-        log_table=log_table(facts), held_mean=sum(held) / max(1, len(held)),
+        late_line=late_line(facts), log_table=log_table(facts), held_mean=sum(held) / max(1, len(held)),
         policy=facts["policy"], accuracy_table=accuracy_table(facts),
         prompts_line=prompts_line(facts), candidates=goals.TYPES.upper().replace(",", " and "),
         method=goals.METHOD, mix=goals.MIX, cost_table=cost_table(facts),

@@ -2,6 +2,7 @@
 
   generate.py --work DIR sample     counts words of a sample and trains DIR/tokenizer.json
   generate.py --work DIR corpus     writes DIR/train.* and DIR/held.* with that tokenizer
+  generate.py --work DIR late       writes DIR/late.*: what the last cycle of the training reads
   generate.py --work DIR show KIND  prints a few documents
 
 The same seed, size and corpus modules give the same bytes, whatever the number of processes: the
@@ -10,7 +11,7 @@ interrupted run goes on where it was.
 
 Files: .tokens are u16, the top bit set where the model is to say the token (the assistant's text
 and its end); .starts are u64, the first token of each document and the end of the last; .kinds
-are u8, indices into "kinds" of corpus.json, which also has the counts.
+are u8, indices into "kinds" of corpus.json (late.json), which also has the counts.
 """
 
 import argparse
@@ -37,6 +38,7 @@ HELD_ONE_IN = 200          # documents, chosen by their text
 PROBE = 200                # documents that tell the mean length of a kind
 MAX_RESTARTS = 50          # of a kind that has few documents
 PARTS = ("tokens", "starts", "kinds")
+SHARDS, LATE_SHARDS = "shards", "late-shards"
 
 
 def text_of(turns):
@@ -102,15 +104,17 @@ class Documents:
 
 def make_shard(job):
     """Writes one shard; returns its counts per kind. Runs in a process of its own."""
-    work, seed, number, size = job
-    done = Path(f"{work}/shards/{number:04}.json")
+    work, folder, seed, number, size = job
+    done = Path(f"{folder}/{number:04}.json")
     if done.exists():
         return json.loads(done.read_text())
-    kinds = corpus.kinds()
+    late = Path(folder).name == LATE_SHARDS
+    part = f"late {number}" if late else number
+    kinds = corpus.kinds(late)
     names = list(kinds)
     tokens = bpe.Tokenizer.load(f"{work}/tokenizer.json")
-    documents = [d for d in made(kinds, seed, number, size)]
-    rng = random.Random(f"{seed}/shard/{number}")
+    documents = [d for d in made(kinds, seed, part, size)]
+    rng = random.Random(f"{seed}/shard/{part}")
     rng.shuffle(documents)
     train, held = Documents(), Documents()
     counts = {name: {"documents": 0, "tokens": 0, "wanted": 0} for name in names}
@@ -129,20 +133,20 @@ def make_shard(job):
         count["documents"] += 1
         count["tokens"] += len(ids)
         count["wanted"] += sum(wanted)
-    train.save(f"{work}/shards/{number:04}.train")
-    held.save(f"{work}/shards/{number:04}.held")
+    train.save(f"{folder}/{number:04}.train")
+    held.save(f"{folder}/{number:04}.held")
     common.replace(done, lambda path: path.write_text(json.dumps(counts)))
     return counts
 
 
-def join(work, name, shards):
-    """Appends the shards' files to DIR/name.*, moving the starts."""
+def join(folder, part_name, stem, shards):
+    """Appends the shards' files of `part_name` to stem.*, moving the starts."""
     for part in PARTS:
         def write(path, part=part):
             end = 0
             with open(path, "wb") as out:
                 for number in range(shards):
-                    shard = f"{work}/shards/{number:04}.{name}.{part}"
+                    shard = f"{folder}/{number:04}.{part_name}.{part}"
                     if part != "starts":
                         with open(shard, "rb") as file:
                             shutil.copyfileobj(file, out)
@@ -151,7 +155,7 @@ def join(work, name, shards):
                     moved = array("Q", (s + end for s in starts))
                     out.write((moved if number == 0 else moved[1:]).tobytes())
                     end = moved[-1]
-        common.replace(f"{work}/{name}.{part}", write)
+        common.replace(f"{stem}.{part}", write)
 
 
 def fingerprint(seed, megabytes, tokenizer_file):
@@ -188,39 +192,47 @@ def sample(options):
     return 0
 
 
-def make_corpus(options):
-    work = Path(options.work)
-    if not (work / "tokenizer.json").exists():
-        raise common.Failure(f"{work}/tokenizer.json is missing; run `sample` first")
-    mark = fingerprint(options.seed, options.megabytes, work / "tokenizer.json")
-    about = work / "corpus.json"
-    if about.exists() and json.loads(about.read_text())["fingerprint"] == mark:
-        print(f"{about} is up to date")
-        return 0
-    shard_mark = work / "shards" / "fingerprint"
-    if not shard_mark.exists() or shard_mark.read_text() != mark:
-        shutil.rmtree(work / "shards", ignore_errors=True)
-        common.replace(shard_mark, lambda path: path.write_text(mark))
-    shards = max(1, round(options.megabytes * 1_000_000 / SHARD_BYTES))
-    jobs = [(str(work), options.seed, n, options.megabytes * 1_000_000 / shards)
-            for n in range(shards)]
+def counted(jobs, processes):
+    """Makes all shards; returns the counts of all together."""
     totals = {}
     # Ctrl-C is the parent's to answer: a worker's trace would hide its one line.
-    with multiprocessing.Pool(min(options.processes, shards), signal.signal,
+    with multiprocessing.Pool(min(processes, len(jobs)), signal.signal,
                               (signal.SIGINT, signal.SIG_IGN)) as pool:
         for n, counts in enumerate(pool.imap(make_shard, jobs)):
             for name, count in counts.items():
                 total = totals.setdefault(name, dict.fromkeys(count, 0))
                 for key, value in count.items():
                     total[key] += value
-            print(f"\rcorpus: shard {n + 1} of {shards}", end="", file=sys.stderr)
+            print(f"\rcorpus: shard {n + 1} of {len(jobs)}", end="", file=sys.stderr)
     print(file=sys.stderr)
-    for name in ("train", "held"):
-        join(work, name, shards)
+    return totals
+
+
+def make_corpus(options):
+    work, late = Path(options.work), options.what == "late"
+    if not (work / "tokenizer.json").exists():
+        raise common.Failure(f"{work}/tokenizer.json is missing; run `sample` first")
+    mark = fingerprint(options.seed, options.megabytes, work / "tokenizer.json")
+    about = work / ("late.json" if late else "corpus.json")
+    if about.exists() and json.loads(about.read_text())["fingerprint"] == mark:
+        print(f"{about} is up to date")
+        return 0
+    folder = work / (LATE_SHARDS if late else SHARDS)
+    shard_mark = folder / "fingerprint"
+    if not shard_mark.exists() or shard_mark.read_text() != mark:
+        shutil.rmtree(folder, ignore_errors=True)
+        common.replace(shard_mark, lambda path: path.write_text(mark))
+    shards = max(1, round(options.megabytes * 1_000_000 / SHARD_BYTES))
+    totals = counted([(str(work), str(folder), options.seed, n,
+                       options.megabytes * 1_000_000 / shards) for n in range(shards)],
+                     options.processes)
+    join(folder, "train", work / ("late" if late else "train"), shards)
+    if not late:
+        join(folder, "held", work / "held", shards)
     data = {"fingerprint": mark, "seed": options.seed, "megabytes": options.megabytes,
             "kinds": list(totals), "counts": totals}
     common.replace(about, lambda path: path.write_text(json.dumps(data, indent=1)))
-    shutil.rmtree(work / "shards", ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     for name, total in totals.items():
         print(f"  {name:24} {total['documents']:9} documents {total['tokens'] / 1e6:7.2f} M tokens "
               f"{total['wanted'] / 1e6:7.2f} M wanted")
@@ -230,7 +242,7 @@ def make_corpus(options):
 
 
 def show(options):
-    kinds = corpus.kinds()
+    kinds = corpus.kinds(late=True)
     if options.kind not in kinds:
         raise common.Failure(f"no kind {options.kind}; there are: {', '.join(kinds)}")
     for turns in islice(kinds[options.kind].documents(random.Random(options.seed), 10), 10):
@@ -247,10 +259,11 @@ def main():
     parser.add_argument("--vocabulary", type=int, default=4096)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--again", action="store_true", help="train the tokenizer anew")
-    parser.add_argument("what", choices=("sample", "corpus", "show"))
+    parser.add_argument("what", choices=("sample", "corpus", "late", "show"))
     parser.add_argument("kind", nargs="?")
     options = parser.parse_args()
-    return {"sample": sample, "corpus": make_corpus, "show": show}[options.what](options)
+    return {"sample": sample, "corpus": make_corpus, "late": make_corpus,
+            "show": show}[options.what](options)
 
 
 if __name__ == "__main__":

@@ -27,20 +27,37 @@ HELD_PER_KIND = 40      # documents that the held-out loss is measured on
 
 
 def cycles(text):
-    """The rising numbers of "36,62"."""
-    ends = [float(part) for part in text.split(",")]
-    if any(a >= b for a, b in zip([0.0] + ends, ends)):
-        raise argparse.ArgumentTypeError(f"'{text}': every cycle must end after the one before it")
-    return ends
+    """[(end in tokens, rate at its beginning)] of "36,62,68@0.3": millions, rates relative."""
+    found, before = [], 0.0
+    for part in text.split(","):
+        end, at, peak = part.partition("@")
+        found.append((float(end) * 1e6, float(peak) if at else 1.0))
+        if found[-1][0] <= before or not 0 < found[-1][1] <= 1:
+            raise ValueError(f"'{part}' of --tokens {text}: every cycle ends after the one before "
+                             f"it, its rate is in (0, 1]")
+        before = found[-1][0]
+    return found
+
+
+def cycles_text(text):
+    """The same text, looked at: options stay what was typed."""
+    try:
+        cycles(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error))
+    return text
 
 
 def options():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--work", default="build/train", help="folder of corpus and state")
-    p.add_argument("--tokens", type=cycles, default=[100.0], metavar="END[,END...]",
-                   help="millions of tokens to train on; several: where each cycle of the rate ends")
+    p.add_argument("--tokens", type=cycles_text, default="100", metavar="END[@RATE][,...]",
+                   help="millions of tokens to train on; several: where each cycle of the rate ends, "
+                   "and the rate that it begins with (1)")
     p.add_argument("--focus", default="", metavar="KIND[,KIND...]",
                    help="after the first cycle, read only every other document of all other kinds")
+    p.add_argument("--late", action="store_true",
+                   help="the last cycle reads DIR/late.* (generate.py late) instead of DIR/train.*")
     p.add_argument("--minutes", type=float, default=140, help="processor minutes a run")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--rows", type=int, default=16, help="rows of a batch")
@@ -85,17 +102,18 @@ class Stop:
         self.wanted = signal.Signals(number).name
 
 
-def cycle_at(done, ends):
-    """Number of the cycle that token `done` belongs to, of cycles that end at `ends`."""
-    return min(sum(done >= end for end in ends), len(ends) - 1)
+def cycle_at(done, cycles):
+    """Number of the cycle that token `done` belongs to."""
+    return min(sum(done >= end for end, _ in cycles), len(cycles) - 1)
 
 
-def rate_factor(done, ends, step):
-    """Of both rates, when `done` tokens have been seen, in cycles that end at `ends`."""
-    cycle = cycle_at(done, ends)
-    begin = ends[cycle - 1] if cycle else 0
-    fall = max(0.0, 1 - max(0.0, (done - begin) / (ends[cycle] - begin) - FLAT) / (1 - FLAT))
-    return fall * min(1.0, (step + 1) / WARM_STEPS)
+def rate_factor(done, cycles, step):
+    """Of both rates, when `done` tokens have been seen."""
+    cycle = cycle_at(done, cycles)
+    begin = cycles[cycle - 1][0] if cycle else 0
+    end, peak = cycles[cycle]
+    fall = max(0.0, 1 - max(0.0, (done - begin) / (end - begin) - FLAT) / (1 - FLAT))
+    return peak * fall * min(1.0, (step + 1) / WARM_STEPS)
 
 
 class Training:
@@ -118,13 +136,10 @@ class Training:
         if problem := self.shape.problem():
             raise common.Failure(problem)
         self.about = json.loads((Path(o.work) / "corpus.json").read_text())
-        corpus = batches.Corpus(o.work, "train")
         self.held = batches.Corpus(o.work, "held")
-        if len(corpus) == 0:
-            raise common.Failure(f"{o.work}/train.tokens has no documents; make the corpus anew")
-        self.reader = batches.Reader(corpus, o.rows, o.context, o.seed)
-        self.ends = [end * 1e6 for end in o.tokens]
+        self.cycles = cycles(o.tokens)
         self.focus = self.kind_numbers(o.focus)
+        self.open_reader("train")
         self.backend = gradients.choose(self.shape, o, torch)
         self.weights = self.backend.adopt(model.initial(self.shape, o.seed))
         self.optimizer = optimizer.Optimizer(self.weights, self.backend, o.muon, o.adam)
@@ -140,10 +155,27 @@ class Training:
                                  f"corpus; it has {', '.join(self.about['kinds'])}")
         return frozenset(self.about["kinds"].index(name) for name in wanted)
 
+    def open_reader(self, name):
+        """From now on batches come from DIR/name.*."""
+        import batches
+        corpus = batches.Corpus(self.o.work, name)
+        if len(corpus) == 0:
+            raise common.Failure(f"{self.o.work}/{name}.tokens has no documents; make the corpus "
+                                 f"anew")
+        self.reading = name
+        self.reader = batches.Reader(corpus, self.o.rows, self.o.context, self.o.seed)
+
+    def next_batch(self):
+        cycle = cycle_at(self.done, self.cycles)
+        late = self.o.late and cycle == len(self.cycles) - 1
+        if late and self.reading != "late":
+            self.open_reader("late")
+        self.reader.focus = self.focus if cycle and not late else frozenset()
+        return self.reader.batch()
+
     def step(self):
         """One batch; returns (mean loss of the wanted tokens, tokens, norm of the gradients)."""
-        self.reader.focus = self.focus if cycle_at(self.done, self.ends) else frozenset()
-        batch = self.reader.batch()
+        batch = self.next_batch()
         loss, gradients, norm = self.backend.gradients(self.weights, batch)
         count = max(1, batch.wanted)
         norm /= count
@@ -151,7 +183,7 @@ class Training:
             raise common.Failure(f"step {self.optimizer.steps}: loss {loss}, gradient norm {norm}; "
                                  f"a lower rate (--muon, --adam) may help; the last state is kept")
         scale = min(1.0, CLIP / (norm + 1e-6)) / count
-        factor = rate_factor(self.done, self.ends, self.optimizer.steps)
+        factor = rate_factor(self.done, self.cycles, self.optimizer.steps)
         self.optimizer.step(gradients, scale, factor)
         self.done += batch.used
         return loss / count, batch.used, norm
@@ -177,6 +209,7 @@ class Training:
                  "corpus": self.about["fingerprint"], "seed": self.o.seed,
                  "weights": {n: w.clone() for n, w in self.weights.items()},
                  "optimizer": self.optimizer.state_dict(), "reader": self.reader.state(),
+                 "reading": self.reading,
                  "random": {"torch": self.torch.get_rng_state(), "python": random.getstate()},
                  "done": self.done, "active": self.active, "runs": self.runs}
         whole = io.BytesIO()  # torch, when it writes a file itself, aborts on a full disk
@@ -201,6 +234,7 @@ class Training:
         self.optimizer.load(state["optimizer"])
         self.torch.set_rng_state(state["random"]["torch"].cpu())
         random.setstate(state["random"]["python"])
+        self.open_reader(state.get("reading", "train"))
         if state["corpus"] == self.about["fingerprint"]:
             self.reader.restore(state["reader"])
         else:
@@ -227,7 +261,7 @@ def duration(seconds):
 
 def loop(t, o, log, clock, stop):
     """Steps until the tokens, the time or a signal end it; returns why."""
-    total, before = t.ends[-1], t.active
+    total, before = t.cycles[-1][0], t.active
     saved = 0.0
     losses, tokens, since, wall = [], 0, clock.seconds(), time.monotonic()
     while t.done < total:
@@ -241,7 +275,7 @@ def loop(t, o, log, clock, stop):
             speed, real = tokens / max(1e-9, now - since), tokens / (time.monotonic() - wall)
             mean = sum(losses) / len(losses)
             log.write(step=step, tokens=int(t.done), loss=round(mean, 4), norm=round(norm, 4),
-                      rate=round(rate_factor(t.done, t.ends, step), 4), speed=round(speed),
+                      rate=round(rate_factor(t.done, t.cycles, step), 4), speed=round(speed),
                       speed_wall=round(real), active=round(t.active, 1), epoch=t.reader.epoch)
             print(f"step {step:6} {t.done / 1e6:7.2f} of {total / 1e6:g} M tokens  loss {mean:.4f}  "
                   f"{speed:.0f} tokens/s ({real:.0f} by the clock)  "
@@ -286,7 +320,7 @@ def main():
     t.save()
     log.write(ended=why, step=t.optimizer.steps, tokens=int(t.done), active=round(t.active, 1))
     if why != "done":
-        print(f"saved after {t.done / 1e6:.2f} of {o.tokens[-1]:g} M tokens ({why}); "
+        print(f"saved after {t.done / 1e6:.2f} of {t.cycles[-1][0] / 1e6:g} M tokens ({why}); "
               f"run the same command again to go on", flush=True)
         return 0
     held = t.held_loss()

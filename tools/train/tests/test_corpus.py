@@ -52,14 +52,17 @@ class Made(unittest.TestCase):
 
 class Files(unittest.TestCase):
     def make(self, folder):
-        """Two shards of KINDS, joined; returns {file name: bytes}."""
+        """Two shards of KINDS, first and late ones, joined; returns {file name: bytes}."""
         work = Path(folder)
         bpe.learn({b"apple": 9, b" is": 9}, 300, 2).save(work / "tokenizer.json")
-        with mock.patch.object(corpus, "kinds", lambda: KINDS):
-            for number in range(2):
-                generate.make_shard((folder, 7, number, 60_000))
-        for name in ("train", "held"):
-            generate.join(folder, name, 2)
+        with mock.patch.object(corpus, "kinds", lambda late=False: KINDS):
+            for shards in (generate.SHARDS, generate.LATE_SHARDS):
+                for number in range(2):
+                    generate.make_shard((folder, work / shards, 7, number, 60_000))
+        for shards, part, name in ((generate.SHARDS, "train", "train"),
+                                   (generate.SHARDS, "held", "held"),
+                                   (generate.LATE_SHARDS, "train", "late")):
+            generate.join(work / shards, part, work / name, 2)
         return {path.name: path.read_bytes() for path in work.iterdir() if path.is_file()}
 
     def test_same_seed_same_bytes_and_nothing_held_is_trained(self):
@@ -67,7 +70,7 @@ class Files(unittest.TestCase):
             files = self.make(one)
             self.assertEqual(files, self.make(two))
         documents = {}
-        for name in ("train", "held"):
+        for name in ("train", "late", "held"):
             tokens = generate.array("H", files[f"{name}.tokens"])
             starts = generate.array("Q", files[f"{name}.starts"])
             self.assertEqual(starts[-1], len(tokens))
@@ -75,7 +78,8 @@ class Files(unittest.TestCase):
             documents[name] = {tuple(tokens[a:b]) for a, b in zip(starts, starts[1:])}
         self.assertGreater(len(documents["held"]), 2)
         self.assertGreater(len(documents["train"]), 100 * len(documents["held"]))
-        self.assertFalse(documents["held"] & documents["train"])
+        self.assertFalse(documents["held"] & (documents["train"] | documents["late"]))
+        self.assertNotEqual(documents["train"], documents["late"])
 
     def test_wanted_tokens_are_the_reply(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -113,7 +117,7 @@ class Kinds(unittest.TestCase):
     """The real modules: each makes documents that can be shown, the same ones for the same seed."""
 
     def test_every_kind(self):
-        for name, module in corpus.kinds().items():
+        for name, module in corpus.kinds(late=True).items():
             with self.subTest(name):
                 self.assertGreater(module.WEIGHT, 0)
                 made = [list(module.documents(random.Random(5), 40)) for _ in range(2)]

@@ -129,7 +129,8 @@ class Card(unittest.TestCase):
         work = Path(folder)
         log = [{"at": "2020", "shape": {"layers": 8, "width": 256, "heads": 4, "kv_heads": 2,
                                         "ff": 768, "vocabulary": 4096, "context": 512},
-                "options": {"tokens": [36.0, 62.0], "focus": "sums", "seed": 1, "threads": 2}}]
+                "options": {"tokens": "36,62@0.5", "focus": "sums", "late": True,
+                            "seed": 1, "threads": 2}}]
         log += [{"tokens": 1e6 * n, "loss": 2 / n, "rate": 1, "speed": 9000} for n in range(1, 20)]
         (work / "log.jsonl").write_text("\n".join(map(json.dumps, log)))
         (work / "trained.json").write_text(json.dumps(
@@ -138,6 +139,8 @@ class Card(unittest.TestCase):
         counts = {"documents": 9, "tokens": 4_000_000, "wanted": 2_000_000}
         (work / "corpus.json").write_text(json.dumps(
             {"megabytes": 270.0, "counts": {"facts": counts, "sums": counts}}))
+        (work / "late.json").write_text(json.dumps(
+            {"megabytes": 24.0, "counts": {"facts": counts, "recall": counts}}))
         for name in ("f16.gguf", "mini.gguf"):
             (work / name).write_bytes(name.encode())
         sets = {name: [{"question": f"What? {n}", "answers": ["that"]} for n in range(10)]
@@ -157,7 +160,8 @@ class Card(unittest.TestCase):
             facts = json.loads(json.dumps(self.gathered(folder)))
         text = card.text(facts)
         self.assertNotIn("{", text)
-        for words in ("7 344 384 weights", "MEGABYTES=270 TOKENS=36,62 FOCUS=sums SEED=1 THREADS=2",
+        for words in ("7 344 384 weights", "MEGABYTES=270 LATE=24 TOKENS=36,62@0.5 FOCUS=sums SEED=1 THREADS=2",
+                      "of its own, 8.0 million", "`recall` (9 documents, 4.00 million tokens)",
                       "40 matrices Q4_K, 16 matrices Q6_K", "1 h 01 min", "70.0 % (25.0 to 75.0)",
                       "499 answers by itself", "0.01000 ± 0.00100", "diverges less on: held; more",
                       "reply \\| 9 of questions-quantised", "mean of the kinds 0.300"):

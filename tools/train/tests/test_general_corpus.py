@@ -3,6 +3,7 @@ comes back, outside questions are refused, and the held-out pairs stay out."""
 
 import importlib
 import itertools
+import json
 import random
 import re
 import sys
@@ -11,9 +12,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from corpus import dictionary, kit, language, memory, stories, sums, unknown  # noqa: E402
+import heldout_check  # noqa: E402
+from corpus import dictionary, kit, language, memory, recall, stories, sums, unknown  # noqa: E402
 
-KINDS = ("sums", "stories", "dictionary", "smalltalk", "memory", "unknown")
+KINDS = ("sums", "stories", "dictionary", "smalltalk", "memory", "unknown", "recall")
 COUNT = 1500
 
 
@@ -53,8 +55,22 @@ class Form(unittest.TestCase):
             self.assertNotEqual(conversations(kind, 100, 3), conversations(kind, 100, 4), kind)
 
     def test_weights(self):
-        total = sum(importlib.import_module(f"corpus.{kind}").WEIGHT for kind in KINDS)
+        total = sum(importlib.import_module(f"corpus.{kind}").WEIGHT for kind in KINDS
+                    if kind != "recall")
         self.assertAlmostEqual(total, 0.65)
+
+
+class Recall(unittest.TestCase):
+    def test_the_name_comes_back_and_no_question_of_the_held_out_set_is_asked(self):
+        lines = (Path(__file__).resolve().parent.parent / "turns.jsonl").read_text().splitlines()
+        held = {heldout_check.plain(json.loads(line)["question"]) for line in lines}
+        asked = [ask.format(v="", p=people, l=place) for _, asks in recall.FAMILIES for ask in asks
+                 for people in recall.PEOPLE for place in recall.PLACES]
+        self.assertFalse(held & set(map(heldout_check.plain, asked)))
+        for turns in conversations("recall", seed=13):
+            told, answer = turns[0][1].lower(), turns[-1][1]
+            name = re.search(r"([^ :.]+)\.?$", answer.rstrip(".")).group(1)
+            self.assertIn(name.lower(), told, turns)
 
 
 class Sums(unittest.TestCase):

@@ -99,21 +99,23 @@ class Model(unittest.TestCase):
         self.assertIsNone(model.Shape().problem())
 
     def test_rate(self):
-        self.assertEqual(train.rate_factor(30, [100], 10 ** 6), 1.0)
-        self.assertAlmostEqual(train.rate_factor(70, [100], 10 ** 6), 0.5)
-        self.assertEqual(train.rate_factor(100, [100], 10 ** 6), 0.0)
-        self.assertLess(train.rate_factor(0, [100], 0), 0.1)
+        one = train.cycles("100")
+        self.assertEqual(train.rate_factor(30e6, one, 10 ** 6), 1.0)
+        self.assertAlmostEqual(train.rate_factor(70e6, one, 10 ** 6), 0.5)
+        self.assertEqual(train.rate_factor(100e6, one, 10 ** 6), 0.0)
+        self.assertLess(train.rate_factor(0, one, 0), 0.1)
 
-    def test_every_cycle_has_the_full_rate_and_falls_to_nothing(self):
-        ends = train.cycles("100,300")
-        for done in (0, 40, 70, 99):
-            self.assertEqual(train.rate_factor(done, ends, 99), train.rate_factor(done, [100], 99))
-        self.assertEqual(train.rate_factor(100, ends, 99), 1.0)
-        self.assertAlmostEqual(train.rate_factor(240, ends, 99), 0.5)
-        self.assertEqual(train.rate_factor(300, ends, 99), 0.0)
-        for wrong in ("", "0", "3,2", "2,2", "x"):
+    def test_every_cycle_begins_with_its_rate_and_falls_to_nothing(self):
+        cycles = train.cycles("100,300@0.5")
+        for done in (0, 40e6, 70e6, 99e6):
+            self.assertEqual(train.rate_factor(done, cycles, 99),
+                             train.rate_factor(done, train.cycles("100"), 99))
+        self.assertEqual(train.rate_factor(100e6, cycles, 99), 0.5)
+        self.assertAlmostEqual(train.rate_factor(240e6, cycles, 99), 0.25)
+        self.assertEqual(train.rate_factor(300e6, cycles, 99), 0.0)
+        for wrong in ("", "0", "3,2", "2,2", "x", "3@0", "3@2", "3@"):
             with self.assertRaises((ValueError, argparse.ArgumentTypeError), msg=wrong):
-                train.cycles(wrong)
+                train.cycles_text(wrong)
 
 
 class Core(unittest.TestCase):
@@ -204,13 +206,19 @@ class Runs(unittest.TestCase):
         for name, w in self.weights().items():
             self.assertTrue(torch.equal(w, expected[name]), name)
 
-    def test_cycles_and_focus_go_on_as_if_uninterrupted(self):
-        options = ("--focus", "sums")
-        self.train(*options, tokens="0.01,0.02")
+    def test_cycles_go_on_as_if_uninterrupted(self):
+        for part in ("tokens", "starts", "kinds"):  # what the last cycle reads
+            held = Path(self.folder.name) / f"held.{part}"
+            (Path(self.folder.name) / f"late.{part}").write_bytes(held.read_bytes())
+        options, tokens = ("--focus", "sums", "--late"), "0.008,0.014,0.02@0.5"
+        self.train(*options, tokens=tokens)
         expected = self.weights()
         (Path(self.folder.name) / "checkpoint.pt").unlink()
-        self.assertIn("trained:", self.train(*options, tokens="0.01"))
-        self.assertIn("going on", self.train(*options, tokens="0.01,0.02"))
+        self.assertIn("trained:", self.train("--focus", "sums", tokens="0.008"))
+        self.assertIn("trained:", self.train("--focus", "sums", tokens="0.008,0.014"))
+        steps = json.loads((Path(self.folder.name) / "trained.json").read_text())["steps"]
+        self.train(*options, "--max-steps", str(steps + 3), tokens=tokens)
+        self.assertIn("trained:", self.train(*options, tokens=tokens))
         for name, w in self.weights().items():
             self.assertTrue(torch.equal(w, expected[name]), name)
         with self.assertRaisesRegex(common.Failure, "no kind nonsense"):
