@@ -5,6 +5,7 @@ card share."""
 SETS = {"questions": ("questions about pumice", 0.60),
         "outside": ("questions outside, answered with \"I do not know\"", 0.80),
         "turns": ("the name that was given two turns earlier", 0.80),
+        "names": ("the same in the words of someone who had seen neither corpus nor answers", 0.80),
         "sums": ("sums and differences of pairs never trained", 0.90)}
 LEAST_STOPPED = 0.98                  # of random prompts, within the most tokens of an answer
 LEAST_SAME_TOP, MOST_KLD = 0.97, 0.02  # quantised against f16, on every text

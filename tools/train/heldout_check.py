@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the held-out sets: questions, outside, turns, sums (.jsonl) and prompts.txt.
+"""Checks the held-out sets: questions, outside, turns, names, sums (.jsonl) and prompts.txt.
 
 All of them were worded by hand, apart from the training corpus and without looking at it; nothing
 here may ever be copied into it. `pumice eval qa` scores a reply as right where it holds any one of
@@ -22,7 +22,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SETS = {"questions": ("pumice", 180), "outside": ("outside", 100), "turns": ("turns", 50),
-        "sums": ("sums", 200)}
+        "names": ("turns", 50), "sums": ("sums", 200)}
 FIELDS = {"category", "question", "answers", "turns"}
 PROMPTS = 500
 
