@@ -13,19 +13,29 @@
 namespace pumice {
 
 /// A file that is written from front to back beside its target, as target + ".part", and takes the
-/// target's name at the end. An unfinished one is removed. A symbolic link that is the target is
-/// followed.
+/// target's name at the end. An unfinished one is removed, unless it was opened with resume(). A
+/// symbolic link that is the target is followed.
 class NewFile {
  public:
   /// Errors: BadArgument (the target is a folder or a device), NotFound (no such folder), Io (no
   /// permission; another process is writing the same file). A ".part" that a killed process left
   /// behind is written over.
   [[nodiscard]] static Result<std::unique_ptr<NewFile>> create(const std::filesystem::path& target);
+
+  /// The same for work that outlives a process: what an earlier one left is kept and writing goes
+  /// on behind it, and an unfinished file that holds bytes stays. Null while another process is
+  /// writing the same file.
+  [[nodiscard]] static Result<std::unique_ptr<NewFile>> resume(const std::filesystem::path& target);
   ~NewFile();
   NewFile(const NewFile&) = delete;
   NewFile& operator=(const NewFile&) = delete;
 
+  [[nodiscard]] uint64_t size() const;  ///< bytes so far
+  /// Copies bytes [offset, offset + into.size()) of those written so far; only after resume().
+  [[nodiscard]] Result<void> read(uint64_t offset, std::span<std::byte> into) const;
   [[nodiscard]] Result<void> write(std::span<const std::byte> bytes);
+  /// Forgets all bytes so far.
+  [[nodiscard]] Result<void> restart();
   /// Waits until the disk has the bytes, then gives the file its name. Nothing can be written
   /// after.
   [[nodiscard]] Result<void> finish();

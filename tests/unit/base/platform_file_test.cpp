@@ -63,6 +63,39 @@ TEST_F(NewFiles, TwoWritersOfOneFileAreOneTooMany) {
   EXPECT_TRUE(fs::exists(folder / "x.part"));
 }
 
+TEST_F(NewFiles, ResumedOnesStayAndGoOn) {
+  const std::string one = "one", two = "two", other = "a longer one";
+  auto file = NewFile::resume(folder / "x");
+  ASSERT_TRUE(file) << file.error().text;
+  EXPECT_EQ((*file)->size(), 0u);
+  ASSERT_TRUE((*file)->write(bytes(one)));
+  const auto busy = NewFile::resume(folder / "x");
+  ASSERT_TRUE(busy) << busy.error().text;
+  EXPECT_EQ(*busy, nullptr) << "two writers of one file";
+  file->reset();
+  EXPECT_EQ(content(folder / "x.part"), "one");
+
+  file = NewFile::resume(folder / "x");
+  ASSERT_TRUE(file && *file);
+  EXPECT_EQ((*file)->size(), 3u);
+  std::string back(3, ' ');
+  ASSERT_TRUE((*file)->read(0, std::as_writable_bytes(std::span(back))));
+  EXPECT_EQ(back, "one");
+  EXPECT_FALSE((*file)->read(1, std::as_writable_bytes(std::span(back)))) << "read past the end";
+  ASSERT_TRUE((*file)->write(bytes(two)));
+  EXPECT_EQ((*file)->size(), 6u);
+  ASSERT_TRUE((*file)->restart());
+  ASSERT_TRUE((*file)->write(bytes(other)) && (*file)->finish());
+  file->reset();
+  EXPECT_EQ(content(folder / "x"), other);
+  EXPECT_EQ(files(), 1u);
+
+  file = NewFile::resume(folder / "x");  // nothing was written: nothing stays
+  ASSERT_TRUE(file && *file);
+  file->reset();
+  EXPECT_EQ(files(), 1u);
+}
+
 TEST_F(NewFiles, TargetsThatCannotBe) {
   EXPECT_EQ(NewFile::create(folder).error().code, ErrorCode::BadArgument);
   EXPECT_EQ(NewFile::create(folder / "missing" / "x").error().code, ErrorCode::NotFound);
