@@ -8,6 +8,7 @@ BUILD_PACKAGES=(
   libvulkan-dev                                  # headers; the loader comes with it
   libfmt-dev libexpected-dev libxxhash-dev libutf8proc-dev
   libpcre2-dev libeigen3-dev
+  libcurl4-openssl-dev libssl-dev ca-certificates  # -hf: downloads, their hash, whom to trust
   nlohmann-json3-dev libcli11-dev
 )
 TEST_PACKAGES=(
