@@ -1,4 +1,4 @@
-// The naming of split models: NAME-00001-of-00005.gguf. Internal to the loader.
+// The naming of split models: NAME-00001-of-00005.gguf.
 #pragma once
 
 #include <cstdint>

@@ -109,6 +109,9 @@ TEST(Rules, ProjectArrows) {
       {"demo/chat.cpp", "engine/pumice.h", true},
       {"demo/chat.cpp", "engine/session/session.h", false},
       {"tools/pumice/run.cpp", "engine/vk/recorder.h", false},
+      {"tools/pumice/hub/hub.cpp", "engine/base/platform_file.h", true},
+      {"tools/pumice/hub/hub.cpp", "engine/session/engine.h", false},
+      {"tools/pumice/hub/hub.cpp", "tools/pumice/output.h", false},
       {"engine/new_folder/x.cpp", "engine/base/result.h", false},
   };
   for (const ArrowRow& row : rows)
@@ -126,6 +129,8 @@ TEST(Rules, OutsideHeaders) {
       {"loader/gguf.cpp", "unistd.h", false},
       {"engine/text/bpe.cpp", "regex", false},
       {"engine/text/bpe.cpp", "utf8proc.h", true},
+      {"tools/pumice/hub/http.cpp", "curl/curl.h", true},
+      {"tools/pumice/chat.cpp", "curl/curl.h", false},
       {"engine/base/log.cpp", "csignal", true},
       {"engine/model/llama.cpp", "nlohmann/json.hpp", false},
   };

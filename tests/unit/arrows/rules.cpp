@@ -41,6 +41,7 @@ const std::vector<Arrow>& arrows() {
       {"shaders/module_lookup.cpp", {"engine/schedule/dispatch.h"}},  // what it defines
       {"demo/", {"engine/pumice.h"}},
       {"tools/train/core/", {}},  // built by itself, for training
+      {"tools/pumice/hub/", {"engine/base/", "loader/gguf_split.h", "loader/printable.h"}},
       {"tools/pumice/",
        {"engine/base/", "engine/model/", "engine/quant/", "engine/schedule/", "engine/session/",
         "engine/text/", "engine/vk/device.h", "loader/"}},
@@ -66,6 +67,8 @@ const std::vector<Fence>& fences() {
        "calls of one operating system live in mapped_file_* and platform_*"},
       {{"CLI/"}, {"tools/"}, "flags are the command's"},
       {{"nlohmann/"}, {"tools/", "loader/safetensors"}, "JSON is not read in the engine"},
+      {{"curl/"}, {"tools/pumice/hub/http.cpp"}, "one file talks to the network"},
+      {{"openssl/"}, {"tools/pumice/hub/sha256.cpp"}, "only the hash of downloads comes from it"},
       {{"utf8proc.h"}, {"engine/text/"}, "only text knows Unicode"},
       {{"pcre2.h"}, {"engine/quant/pattern.cpp"}, "patterns are bounded there"},
       {{"iostream"}, {"engine/base/platform_windows"}, "programs print with fmt and stdio"},
