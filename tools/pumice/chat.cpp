@@ -144,7 +144,8 @@ Outcome talk(Engine& engine, Conversation& conversation, bool verbose, int& fail
   return {};
 }
 
-Outcome chat(const Options& options) {
+Outcome chat(Options options) {
+  if (Outcome found = find_model(options.model.hub, options.model.model); !found) return found;
   Result<LoadOptions> load = load_options(options.model);
   if (!load) return usage("{}", load.error().text);
   count_interrupts();

@@ -57,11 +57,12 @@ tl::expected<EvalRun, Failure> run_once(EvalTask& task, const NamedRun& options,
   return run;
 }
 
-Outcome evaluate(EvalKind kind, const EvalFlags& flags) {
+Outcome evaluate(EvalKind kind, EvalFlags flags) {
   const Result<std::vector<NamedRun>> grid = grid_of(flags);
   if (!grid) return usage("{}", grid.error().text);
   if (Result<LoadOptions> load = load_options(flags.model); !load)
     return usage("{}", load.error().text);
+  if (Outcome found = find_model(flags.model.hub, flags.model.model); !found) return found;
   count_interrupts();
   PUMICE_TRY_ASSIGN(EvalTask task, prepare_evaluation(kind, flags));
   std::vector<EvalRun> runs;
@@ -98,7 +99,7 @@ void add_lists(CLI::App& app, EvalFlags& flags, EvalKind kind) {
 }
 
 void add_model(CLI::App& app, ModelFlags& flags, EvalKind kind) {
-  add_model_option(app, flags.model);
+  add_model_option(app, flags.model, flags.hub);
   app.add_option("-c,--ctx-size,--context", flags.context,
                  kind == EvalKind::Curve ? "Tokens per chunk (0: the model's context, at most 4096)"
                                          : "Tokens per chunk")

@@ -286,7 +286,8 @@ Json report_json(const QaFlags& flags, const std::string& policy,
   return json;
 }
 
-Outcome examine(const QaFlags& flags) {
+Outcome examine(QaFlags flags) {
+  if (Outcome found = find_model(flags.model.hub, flags.model.model); !found) return found;
   Result<LoadOptions> load = load_options(flags.model);
   if (!load) return usage("{}", load.error().text);
   count_interrupts();

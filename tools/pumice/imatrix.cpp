@@ -252,14 +252,16 @@ Outcome gather(const Options& options) {
   return {};
 }
 
-Outcome imatrix(const Options& options) {
+Outcome imatrix(Options options) {
   if (!options.show.empty()) return show_importance(options.show, options.json);
-  if (options.model.model.empty() || options.text.empty() || options.out.empty())
-    return usage("imatrix needs -m MODEL, -f TEXT and -o FILE, or --show FILE");
+  const bool no_model = options.model.model.empty() && options.model.hub.repo.empty();
+  if (no_model || options.text.empty() || options.out.empty())
+    return usage("imatrix needs -m MODEL (or -hf), -f TEXT and -o FILE, or --show FILE");
   if (!options.model.act.empty() || !options.model.kv.empty())
     return usage("imatrix gathers with f32 activations and cache: --act and --kv say nothing here");
   if (const auto layers = parse_layers(options.layers); !layers)
     return usage("{}", layers.error().text);
+  if (Outcome found = find_model(options.model.hub, options.model.model); !found) return found;
   return gather(options);
 }
 
@@ -267,7 +269,8 @@ Outcome imatrix(const Options& options) {
 
 Action add_imatrix(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("-m,--model", options->model.model, "GGUF file (of a split model, any part)");
+  CLI::Option* model = app.add_option("-m,--model", options->model.model, kModelFile);
+  add_hub_options(app, model, options->model.hub);
   add_engine_flags(app, options->model);
   app.get_option("--context")->description("Tokens per chunk (0: 512)");
   app.add_option("-f,--file", options->text, "Text to run (-: stdin)");

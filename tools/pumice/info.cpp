@@ -19,6 +19,7 @@ using Json = nlohmann::ordered_json;
 
 struct Options {
   std::string model;
+  HubFlags hub;
   bool json = false, keys = false, tensors = false;
 };
 
@@ -198,7 +199,8 @@ std::string to_text(const Summary& summary, const Options& options) {
   return text;
 }
 
-Outcome show(const Options& options) {
+Outcome show(Options options) {
+  if (Outcome found = find_model(options.hub, options.model); !found) return found;
   PUMICE_TRY_ASSIGN(const Summary summary, summarise(options.model));
   if (options.json) return write_json(to_json(summary, options));
   return write_text(to_text(summary, options));
@@ -208,7 +210,7 @@ Outcome show(const Options& options) {
 
 Action add_info(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  add_model_option(app, options->model);
+  add_model_option(app, options->model, options->hub);
   app.add_flag("--json", options->json, "One JSON document on stdout");
   app.add_flag("--keys", options->keys, "Also every key of the file");
   app.add_flag("--tensors", options->tensors, "Also every tensor");

@@ -176,9 +176,10 @@ Result<void> measure_and_write(const LabOptions& options) {
   return {};
 }
 
-Outcome lab(const LabOptions& options) {
+Outcome lab(LabOptions options) {
   if (const Result<LoadOptions> load = load_options(options.model); !load)
     return usage("{}", load.error().text);
+  if (Outcome found = find_model(options.model.hub, options.model.model); !found) return found;
   count_interrupts();
   const Result<void> done = measure_and_write(options);
   if (done) return {};
@@ -192,7 +193,7 @@ Outcome lab(const LabOptions& options) {
 Action add_lab(CLI::App& app) {
   auto options = std::make_shared<LabOptions>();
   app.add_option("report", options->report, "Page to write (HTML)")->required();
-  add_model_option(app, options->model.model);
+  add_model_option(app, options->model.model, options->model.hub);
   app.add_option("-f,--file", options->text,
                  "Text in UTF-8: its first half calibrates, its second tests (default: a short one "
                  "that is built in)");

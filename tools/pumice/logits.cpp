@@ -49,9 +49,10 @@ Outcome write_rows(const std::vector<float>& rows, const std::string& path) {
   return {};
 }
 
-Outcome logits(const Options& options) {
+Outcome logits(Options options) {
   const Result<std::vector<int32_t>> tokens = parse_tokens(options.tokens);
   if (!tokens) return usage("{}", tokens.error().text);
+  if (Outcome found = find_model(options.model.hub, options.model.model); !found) return found;
   Result<LoadOptions> load = load_options(options.model);
   if (!load) return usage("{}", load.error().text);
   const auto folder = std::filesystem::path(options.out).parent_path();

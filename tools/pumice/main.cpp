@@ -46,10 +46,13 @@ bool unknown_subcommand(int argc, char** argv) {
   return true;
 }
 
-/// Flags of two dashes that llama.cpp's users write with one, which would be read as -c.
+/// Flags of two dashes that llama.cpp's users write with one, which would be read as -c or -h.
 constexpr std::array kOneDash = {
     std::pair{std::string_view("-ctk"), "--cache-type-k"},
     std::pair{std::string_view("-ctv"), "--cache-type-v"},
+    std::pair{std::string_view("-hf"), "--hf-repo"},
+    std::pair{std::string_view("-hfr"), "--hf-repo"},
+    std::pair{std::string_view("-hff"), "--hf-file"},
 };
 
 std::vector<const char*> with_known_flags(int argc, char** argv) {

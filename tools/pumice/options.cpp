@@ -127,18 +127,19 @@ SamplingOptions sampling_options(const SamplingFlags& flags) {
   return options;
 }
 
-void add_model_option(CLI::App& app, std::string& model) {
-  const CLI::Option* option =
-      app.add_option("-m,--model", model,
-                     "GGUF file, of a split model any part (default: the built-in pumice-mini)");
-  app.parse_complete_callback([&model, option] {
-    if (option->count() == 0) model = built_in_model();
-    if (option->count() == 0 && model.empty()) throw CLI::RequiredError(option->get_name());
+void add_model_option(CLI::App& app, std::string& model, HubFlags& hub) {
+  CLI::Option* file = app.add_option(
+      "-m,--model", model, std::string(kModelFile) + " (default: the built-in pumice-mini)");
+  const CLI::Option* repo = add_hub_options(app, file, hub);
+  app.parse_complete_callback([&model, file, repo] {
+    if (file->count() + repo->count() > 0) return;
+    model = built_in_model();
+    if (model.empty()) throw CLI::RequiredError(file->get_name());
   });
 }
 
 void add_model_flags(CLI::App& app, ModelFlags& flags) {
-  add_model_option(app, flags.model);
+  add_model_option(app, flags.model, flags.hub);
   add_engine_flags(app, flags);
 }
 

@@ -8,11 +8,13 @@
 
 #include "engine/base/result.h"
 #include "engine/session/engine.h"
+#include "model_source.h"
 
 namespace pumice::command {
 
 struct ModelFlags {
-  std::string model;
+  std::string model;  ///< path; of a hub's model once find_model() has it
+  HubFlags hub;
   std::string device;          ///< index or part of a name; empty = the best
   std::string act;             ///< "auto", "f32", "q8"; empty = auto
   std::string kv, kv_k, kv_v;  ///< cache_type_name of both, of K, of V; empty = f16
@@ -31,8 +33,9 @@ struct SamplingFlags {
   int64_t n_predict = -1;  ///< negative = until the model ends or the context is full
 };
 
-/// -m. Without it `model` becomes the built-in one; where that is absent, -m is required.
-void add_model_option(CLI::App& app, std::string& model);
+/// -m, and -hf in its place. Without both `model` becomes the built-in one; where that is absent,
+/// -m is required. After parsing, find_model() turns what -hf names into a path.
+void add_model_option(CLI::App& app, std::string& model, HubFlags& hub);
 /// How a model is run: context, device, precisions, and what to print of it.
 void add_engine_flags(CLI::App& app, ModelFlags& flags);
 /// Both.

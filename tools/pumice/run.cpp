@@ -89,6 +89,7 @@ Outcome finish(Engine& engine, const Options& options, const Reply& reply, uint6
 Outcome run(Options options) {
   if (options.prompt.empty() && options.file.empty())
     return usage("the prompt is empty; give some text with -p TEXT or -f FILE (-f -: stdin)");
+  if (Outcome found = find_model(options.model.hub, options.model.model); !found) return found;
   Result<LoadOptions> load = load_options(options.model);
   if (!load) return usage("{}", load.error().text);
   count_interrupts();

@@ -20,6 +20,7 @@ using Json = nlohmann::ordered_json;
 
 struct Options {
   std::string model, text;
+  HubFlags hub;
   bool jsonl = false, pieces = false, has_text = false;
   EncodeOptions encode;
 };
@@ -66,9 +67,10 @@ Outcome tokenize_lines(const Tokenizer& tokenizer, const Options& options) {
   }
 }
 
-Outcome tokenize(const Options& options) {
+Outcome tokenize(Options options) {
   if (options.jsonl == options.has_text)
     return usage("tokenize needs either -p TEXT or --jsonl (JSON strings on standard input)");
+  if (Outcome found = find_model(options.hub, options.model); !found) return found;
   PUMICE_TRY_ASSIGN(const auto file, open_gguf(options.model));
   PUMICE_TRY_ASSIGN(const Tokenizer tokenizer, Tokenizer::create(file->metadata()));
   if (options.jsonl) {
@@ -83,7 +85,7 @@ Outcome tokenize(const Options& options) {
 
 Action add_tokenize(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  add_model_option(app, options->model);
+  add_model_option(app, options->model, options->hub);
   CLI::Option* text = app.add_option("-p,--prompt", options->text, "Text to encode");
   app.add_flag("--jsonl", options->jsonl, "One JSON string per line on stdin, one array per line");
   app.add_flag("--pieces", options->pieces, "With -p: a line per token, id and JSON string");
