@@ -61,21 +61,6 @@ void set_scales(BlockGrid& grid, const FitPlan& plan, const BlockFit& fit) {
     }
 }
 
-BlockGrid make_grid(QuantType type, const BlockFit& fit) {
-  const FitPlan& plan = *fit_plan(type);
-  const BlockFields& fields = *find_block_fields(type);
-  BlockGrid grid;
-  grid.type = type;
-  grid.kind = plan.levels;
-  grid.weights = info(type).block_weights;
-  grid.group = uint32_t(plan.group_weights);
-  grid.codes = fields.codes;
-  grid.levels = levels_of(plan, fields.codes);
-  set_scales(grid, plan, fit);
-  fields.write_header(fit, grid.header.data());
-  return grid;
-}
-
 /// How many of the midpoints of ascending levels lie below t.
 template <size_t kCount>
 uint32_t count_below(const float (&levels)[kCount], float t) {
@@ -113,6 +98,21 @@ struct CodeFinder {
 
 bool has_grid(QuantType type) {
   return fit_plan(type) != nullptr;
+}
+
+BlockGrid make_grid(QuantType type, const BlockFit& fit) {
+  const FitPlan& plan = *fit_plan(type);
+  const BlockFields& fields = *find_block_fields(type);
+  BlockGrid grid;
+  grid.type = type;
+  grid.kind = plan.levels;
+  grid.weights = info(type).block_weights;
+  grid.group = uint32_t(plan.group_weights);
+  grid.codes = fields.codes;
+  grid.levels = levels_of(plan, fields.codes);
+  set_scales(grid, plan, fit);
+  fields.write_header(fit, grid.header.data());
+  return grid;
 }
 
 void fit_blocks(QuantType type, std::span<const BlockSource> blocks, std::span<BlockGrid> out) {

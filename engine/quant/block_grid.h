@@ -28,6 +28,9 @@ struct BlockGrid {
 /// True for the types that have blocks with scales: all that encode_rows writes but F32, F16, BF16.
 [[nodiscard]] bool has_grid(QuantType type);
 
+/// The grid of scales that were chosen. The type has one.
+[[nodiscard]] BlockGrid make_grid(QuantType type, const BlockFit& fit);
+
 /// Chooses the scales of one block as encode_rows does. `importance`: one number per weight, or
 /// empty. The type has a grid.
 [[nodiscard]] BlockGrid fit_block(QuantType type, std::span<const float> block,

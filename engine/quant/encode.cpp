@@ -38,13 +38,24 @@ void encode_f32(std::span<const float> weights, std::span<std::byte> out) {
       out[4 * i + byte] = std::byte(std::bit_cast<uint32_t>(weights[i]) >> 8 * byte & 255);
 }
 
+/// Codes and bytes of blocks with scales, `grids.size()` of them.
+void encode_grids(std::span<const BlockGrid> grids, std::span<const float> weights,
+                  std::span<std::byte> out) {
+  std::array<uint8_t, 256> codes;
+  for (size_t i = 0; i < grids.size(); ++i) {
+    const size_t block_weights = grids[i].weights, block_bytes = info(grids[i].type).block_bytes;
+    const std::span block_codes(codes.data(), block_weights);
+    nearest_codes(grids[i], weights.subspan(i * block_weights, block_weights), block_codes);
+    pack_block(grids[i], block_codes, out.subspan(i * block_bytes, block_bytes));
+  }
+}
+
 void encode_blocks(QuantType type, std::span<const float> weights, uint64_t width,
                    std::span<const float> importance, std::span<std::byte> out) {
   constexpr size_t kBatch = 64;
   const size_t block_weights = info(type).block_weights, block_bytes = info(type).block_bytes;
   std::array<BlockSource, kBatch> sources;
   std::array<BlockGrid, kBatch> grids;
-  std::array<uint8_t, 256> codes;
   const size_t blocks = weights.size() / block_weights;
   for (size_t first = 0; first < blocks; first += kBatch) {
     const size_t count = std::min(kBatch, blocks - first);
@@ -54,11 +65,8 @@ void encode_blocks(QuantType type, std::span<const float> weights, uint64_t widt
                     importance.empty() ? nullptr : importance.data() + at % width};
     }
     fit_blocks(type, {sources.data(), count}, {grids.data(), count});
-    for (size_t i = 0; i < count; ++i) {
-      const std::span block_codes(codes.data(), block_weights);
-      nearest_codes(grids[i], {sources[i].weights, block_weights}, block_codes);
-      pack_block(grids[i], block_codes, out.subspan((first + i) * block_bytes, block_bytes));
-    }
+    encode_grids({grids.data(), count}, weights.subspan(first * block_weights),
+                 out.subspan(first * block_bytes));
   }
 }
 
@@ -83,6 +91,17 @@ void encode_rows(QuantType type, std::span<const float> weights, uint64_t width,
       return encode_16<finite_bfloat>(weights, out);
     default:
       return encode_blocks(type, weights, width, importance, out);
+  }
+}
+
+void encode_fitted(QuantType type, std::span<const float> weights, std::span<const BlockFit> fits,
+                   std::span<std::byte> out) {
+  assert(has_grid(type) && weights.size() == fits.size() * info(type).block_weights);
+  assert(out.size() == fits.size() * info(type).block_bytes);
+  for (size_t i = 0; i < fits.size(); ++i) {
+    const BlockGrid grid = make_grid(type, fits[i]);
+    encode_grids({&grid, 1}, weights.subspan(i * grid.weights),
+                 out.subspan(i * info(type).block_bytes));
   }
 }
 

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "engine/base/result.h"
+#include "engine/quant/fit_plan.h"
 #include "loader/quant_type.h"
 
 namespace pumice::quant {
@@ -22,5 +23,10 @@ namespace pumice::quant {
 /// callers check where they read them.
 void encode_rows(QuantType type, std::span<const float> weights, uint64_t width,
                  std::span<const float> importance, std::span<std::byte> out);
+
+/// The rest of encode_rows for blocks whose scales are chosen: `fits` holds what fit() found for
+/// each block of `weights`. The type has a grid.
+void encode_fitted(QuantType type, std::span<const float> weights, std::span<const BlockFit> fits,
+                   std::span<std::byte> out);
 
 }  // namespace pumice::quant
