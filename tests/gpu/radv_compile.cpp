@@ -12,6 +12,8 @@
 #include "engine/graph/fusions.h"
 #include "engine/graph/taps.h"
 #include "engine/model/architectures.h"
+#include "engine/quant/device_fit.h"
+#include "engine/quant/fit.h"
 #include "engine/schedule/lower.h"
 #include "engine/vk/hooks.h"
 #include "tests/gpu/test_kernels.h"
@@ -186,6 +188,14 @@ Result<void> add_pipelines(const Capabilities& caps, const ModelRow& row, Wanted
   return {};
 }
 
+void expect_no_spills(const std::map<std::string, Row>& rows) {
+  for (const auto& [pipeline, values] : rows)
+    for (const char* spill : {"Spilled VGPRs", "Spilled SGPRs", "Scratch size"}) {
+      ASSERT_TRUE(values.contains(spill)) << pipeline;
+      EXPECT_EQ(values.at(spill), 0.0) << pipeline << ": " << spill;
+    }
+}
+
 TEST_F(RadvCompile, WhatThePolicyPicksDoesNotSpill) {
   DeviceOptions options;
   options.pipeline_statistics = true;
@@ -207,14 +217,29 @@ TEST_F(RadvCompile, WhatThePolicyPicksDoesNotSpill) {
   ASSERT_TRUE(prepared) << prepared.error().text;
   const auto rows = rows_of(device);
   EXPECT_EQ(rows.size(), wanted.size());
-  for (const auto& [pipeline, values] : rows)
-    for (const char* spill : {"Spilled VGPRs", "Spilled SGPRs", "Scratch size"}) {
-      ASSERT_TRUE(values.contains(spill)) << pipeline;
-      EXPECT_EQ(values.at(spill), 0.0) << pipeline << ": " << spill;
-    }
+  expect_no_spills(rows);
   const std::string path = fmt::format("{}/radv-{}-models.txt", PUMICE_RADV_TABLES, family);
   std::ofstream(path) << table_text(device.capabilities(), rows);
   fmt::print("{}: {} pipelines of models compiled; table in {}\n", family, rows.size(), path);
+}
+
+TEST_F(RadvCompile, TheScaleSearchDoesNotSpill) {
+  DeviceOptions options;
+  options.pipeline_statistics = true;
+  const auto opened = Device::open(options);
+  ASSERT_TRUE(opened) << opened.error().text;
+  std::vector<Dispatch> list;
+  for (const QuantTypeInfo& row : quant_types())
+    if (const quant::FitPlan* plan = quant::fit_plan(row.type))
+      list.push_back(quant::fit_dispatch(*plan));
+  const auto prepared = (*opened)->prepare(list);
+  ASSERT_TRUE(prepared) << prepared.error().text;
+  const auto rows = rows_of(**opened);
+  EXPECT_EQ(rows.size(), 12u);  // of 13 types: q4_1 and q5_1 share one
+  expect_no_spills(rows);
+  const std::string path = fmt::format("{}/radv-{}-fit.txt", PUMICE_RADV_TABLES, family);
+  std::ofstream(path) << table_text((*opened)->capabilities(), rows);
+  fmt::print("{}: {} pipelines of the scale search; table in {}\n", family, rows.size(), path);
 }
 
 /// Seconds to open a device with this cache file and compile everything.
