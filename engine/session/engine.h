@@ -16,6 +16,7 @@
 #include "engine/model/architectures.h"
 #include "engine/schedule/lower.h"
 #include "engine/session/statistics.h"
+#include "engine/session/step.h"
 #include "engine/session/weight_upload.h"
 #include "engine/text/tokenizer.h"
 #include "engine/vk/device.h"
@@ -44,17 +45,6 @@ struct LoadOptions {
   /// Every matrix is decoded to f32 on the device, so that set_weight is exact for any model.
   bool weights_as_f32 = false;
   OpenDevice open_device = vk::Device::open;  ///< tests plan faults and lower limits here
-};
-
-/// One column of a step: a token appended to a sequence.
-struct StepToken {
-  uint32_t sequence = 0;
-  int32_t token = 0;
-};
-
-struct Sampled {
-  int32_t token = -1;
-  uint32_t logits_hash = 0;
 };
 
 /// Logits rows as they lie in the memory that the device writes: valid until the engine's next
@@ -92,11 +82,33 @@ class Engine {
 
   /// Tokens of a sequence that are in the cache.
   [[nodiscard]] uint32_t length(uint32_t sequence) const { return sequences_[sequence].length; }
-  /// Forgets all tokens from position `length` on.
+  /// Forgets all tokens from position `length` on. Ends a step in progress of this sequence.
   void rewind(uint32_t sequence, uint32_t length);
   void set_sampling(uint32_t sequence, const SamplingOptions& options);
   /// Tokens that the repetition penalty sees, oldest first; a prompt's tail, usually.
   void set_history(uint32_t sequence, std::span<const int32_t> tokens);
+
+  // ---- a step in slices: begin, advance until finished, take. One step at a time; the calls that
+  // ---- run whole steps (below) are refused from begin to take or discard.
+  /// Takes on the tokens (at least one) as the continuation of a sequence; they run in as many
+  /// chunks as append_and_sample would use, and the last chunk samples the next token.
+  /// BadArgument: no tokens, an id outside the vocabulary, a step in progress. ContextFull: the
+  /// sequence would become longer than its context; nothing has changed then.
+  [[nodiscard]] Result<void> begin(uint32_t sequence, std::span<const int32_t> tokens);
+  /// One token each for several sequences; samples one each.
+  [[nodiscard]] Result<void> begin(std::span<const StepToken> tokens);
+  /// Runs what fits the budget (microseconds of this call) and waits for it, without spinning; at
+  /// least one piece, so that calls come to an end. Bits do not depend on how a step was sliced.
+  /// An error ends the step: its sequences then hold what length() says.
+  [[nodiscard]] Result<Progress> advance(double budget_us = kNoBudget);
+  /// What a finished step sampled, one per sequence in the order of begin; valid until the next
+  /// begin. BadArgument: the step is not finished.
+  [[nodiscard]] Result<std::span<const Sampled>> take();
+  /// Ends a step in progress without a result. Chunks of its tokens that had been finished stay in
+  /// the cache: length() counts them.
+  void discard();
+  /// From begin to take or discard.
+  [[nodiscard]] bool in_step() const { return work_.phase != StepPhase::None; }
 
   /// Appends tokens without asking for logits.
   [[nodiscard]] Result<void> append(uint32_t sequence, std::span<const int32_t> tokens);
@@ -152,14 +164,30 @@ class Engine {
   [[nodiscard]] Result<void> warm_up();
   [[nodiscard]] std::vector<Dispatch> bind(std::vector<Dispatch> list) const;
   [[nodiscard]] Result<vk::CommandId> command(const StepShape& shape);
-  [[nodiscard]] Result<void> check_tokens(std::span<const StepToken> tokens) const;
-  [[nodiscard]] Result<void> extend(uint32_t sequence, uint32_t length);
+  [[nodiscard]] Result<void> check_token(const StepToken& column) const;
+  [[nodiscard]] Result<void> make_room(uint32_t sequence, std::span<const int32_t> tokens);
+  [[nodiscard]] Result<void> extend(uint32_t sequence, uint64_t length);
   void write_columns(std::span<const StepToken> tokens, uint32_t columns);
   void write_sampling(uint32_t column, const Sequence& sequence);
-  [[nodiscard]] Result<void> run(std::span<const StepToken> tokens,
-                                 std::span<const uint32_t> outputs, Ending ending);
+  [[nodiscard]] Result<void> begin_tokens(uint32_t sequence, std::span<const int32_t> tokens,
+                                          Ending ending);
+  [[nodiscard]] Result<void> begin_rows(uint32_t sequence, std::span<const int32_t> tokens,
+                                        uint32_t rows);
+  [[nodiscard]] Result<void> begin_columns(uint32_t rows, Ending ending);
+  [[nodiscard]] Result<void> begin_chunk();
+  [[nodiscard]] Result<void> begin_list();
+  [[nodiscard]] Result<Progress> advance_step(double budget_us);
+  [[nodiscard]] Result<double> run_whole();
+  [[nodiscard]] Result<void> end_list();
   [[nodiscard]] Result<Sampled> take_result(uint32_t column, bool sampled);
   [[nodiscard]] uint32_t next_chunk(size_t remaining) const;
+  void give_back_pages(Sequence& state);
+  /// The same result; where it is an error the step in progress is over.
+  template <class T>
+  [[nodiscard]] Result<T> ended_by_error(Result<T> result) {
+    if (!result) discard();
+    return result;
+  }
 
   std::shared_ptr<const GgufFile> file_;
   std::optional<Tokenizer> tokenizer_;
@@ -172,6 +200,7 @@ class Engine {
   std::vector<uint32_t> free_pages_;
   std::vector<uint32_t> submissions_;  ///< per output column: results seen so far
   std::span<uint32_t> step_words_;
+  StepWork work_;
   graph::TappedLayers tapped_layers_;
   VectorValues replaced_vectors_;  ///< by set_weight
   LoadTimes load_times_;
