@@ -82,7 +82,7 @@ Result<uint32_t> allocate(Context& context, Buffer& buffer,
     info.allocationSize = requirements.size;
     info.memoryTypeIndex = type;
     OwnedMemory owner(context);
-    result = context.fn.AllocateMemory(context.device, &info, nullptr, owner.out());
+    result = context.fn.AllocateMemory(context.device, &info, context.allocator, owner.out());
     if (result == VK_SUCCESS) {
       buffer.memory = std::move(owner);
       return type;
@@ -128,7 +128,7 @@ Result<Buffer> make_buffer(Context& context, const BufferPlan& plan) {
                VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT;
   PUMICE_TRY_ASSIGN(buffer.handle,
                     make_owned<OwnedBuffer>(context, "vkCreateBuffer", [&](auto* out) {
-                      return context.fn.CreateBuffer(context.device, &info, nullptr, out);
+                      return context.fn.CreateBuffer(context.device, &info, context.allocator, out);
                     }));
   VkMemoryRequirements requirements{};
   context.fn.GetBufferMemoryRequirements(context.device, buffer.handle.get(), &requirements);

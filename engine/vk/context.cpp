@@ -70,19 +70,6 @@ void fill_request(DeviceRequest& request, const PhysicalDevice& physical) {
   request.create.ppEnabledExtensionNames = request.extensions.data();
 }
 
-/// What a mask removes is not enabled, so that validation objects to a kernel that uses it.
-void apply_mask(PhysicalDevice& physical, const DeviceOptions& options, const DeviceHooks& hooks) {
-  Features& features = physical.features;
-  physical.caps = masked(physical.caps, options.without);
-  if (hooks.adjust) hooks.adjust(physical.caps);
-  if (!physical.caps.fp16 && !physical.caps.storage16) features.int16 = false;
-  if (!physical.caps.int8) features.storage8 = false;
-  if (!physical.caps.subgroup_basic) features.subgroup_operations = 0;
-  if (!physical.caps.subgroup_shuffle)
-    features.subgroup_operations &= ~VkSubgroupFeatureFlags(
-        VK_SUBGROUP_FEATURE_SHUFFLE_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_RELATIVE_BIT);
-}
-
 Result<void> create_device(Context& context) {
   DeviceRequest request;
   fill_request(request, context.physical);
@@ -106,6 +93,19 @@ Result<void> create_device(Context& context) {
 
 }  // namespace
 
+void apply_mask(PhysicalDevice& physical, const DeviceOptions& options, const DeviceHooks& hooks) {
+  Features& features = physical.features;
+  physical.caps = masked(physical.caps, options.without);
+  if (hooks.adjust) hooks.adjust(physical.caps);
+  if (!physical.caps.fp16 && !physical.caps.storage16) features.int16 = false;
+  if (!physical.caps.int8) features.storage8 = false;
+  if (!physical.caps.subgroup_basic) features.subgroup_operations = 0;
+  if (!physical.caps.subgroup_shuffle)
+    features.subgroup_operations &= ~VkSubgroupFeatureFlags(
+        VK_SUBGROUP_FEATURE_SHUFFLE_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_RELATIVE_BIT);
+  if (hooks.staged_memory) physical.caps.unified_memory = false;
+}
+
 Result<std::unique_ptr<Context>> create_context(const DeviceOptions& options,
                                                 const DeviceHooks& hooks) {
   auto context = std::make_unique<Context>();
@@ -118,7 +118,6 @@ Result<std::unique_ptr<Context>> create_context(const DeviceOptions& options,
   PUMICE_TRY_ASSIGN(const auto devices, find_physical_devices(*context->instance));
   PUMICE_TRY_ASSIGN(context->physical, select_device(devices, options.select));
   apply_mask(context->physical, options, hooks);
-  if (hooks.staged_memory) context->physical.caps.unified_memory = false;
   context->capture_statistics = options.pipeline_statistics && context->caps().pipeline_statistics;
   PUMICE_TRY(create_device(*context));
   if (hooks.faults != nullptr)
@@ -129,7 +128,7 @@ Result<std::unique_ptr<Context>> create_context(const DeviceOptions& options,
 
 Context::~Context() {
   if (hooks.faults != nullptr) hooks.faults->before_loss = nullptr;
-  if (device != VK_NULL_HANDLE) fn.DestroyDevice(device, nullptr);
+  if (device != VK_NULL_HANDLE && !borrowed()) fn.DestroyDevice(device, nullptr);
 }
 
 tl::unexpected<Error> Context::failed(const char* call, VkResult result) {

@@ -11,12 +11,22 @@
 
 namespace pumice::vk {
 
+/// A host's lock around its queue; empty where the queue is ours.
+struct QueueLock {
+  void (*lock)(void* user) = nullptr;
+  void (*unlock)(void* user) = nullptr;
+  void* user = nullptr;
+};
+
 struct Context {
   std::unique_ptr<Instance> instance;
   PhysicalDevice physical;  ///< its caps are masked: what is absent there is not enabled
   DeviceFunctions fn;
   VkDevice device = VK_NULL_HANDLE;
   VkQueue queue = VK_NULL_HANDLE;
+  QueueLock queue_lock;
+  VkAllocationCallbacks host_allocator{};
+  const VkAllocationCallbacks* allocator = nullptr;  ///< the host's, or null
   DeviceHooks hooks;
   DeviceStatistics statistics;
   bool capture_statistics = false;  ///< pipelines keep their compiler statistics
@@ -28,6 +38,8 @@ struct Context {
   ~Context();
 
   [[nodiscard]] const Capabilities& caps() const { return physical.caps; }
+  /// The device is a host's: not destroyed, and only our own work on it is waited for.
+  [[nodiscard]] bool borrowed() const { return instance->borrowed; }
   /// Remembers a loss.
   [[nodiscard]] tl::unexpected<Error> failed(const char* call, VkResult result);
   [[nodiscard]] Result<void> check_alive() const;
@@ -43,6 +55,11 @@ inline void count(uint64_t& counter, uint64_t by = 1) {
 
 [[nodiscard]] Result<std::unique_ptr<Context>> create_context(const DeviceOptions& options,
                                                               const DeviceHooks& hooks);
+/// What a mask removes is not enabled, so that validation objects to a kernel that uses it.
+void apply_mask(PhysicalDevice& physical, const DeviceOptions& options, const DeviceHooks& hooks);
+/// device.cpp: the Device over a context.
+[[nodiscard]] Result<std::unique_ptr<Device>> make_device(std::unique_ptr<Context> context,
+                                                          const DeviceOptions& options);
 
 /// A device object that is destroyed with its owner.
 template <class Handle, auto Destroy>
@@ -58,7 +75,8 @@ class Owned {
     return *this;
   }
   ~Owned() {
-    if (handle_ != Handle{}) (context_->fn.*Destroy)(context_->device, handle_, nullptr);
+    if (handle_ != Handle{})
+      (context_->fn.*Destroy)(context_->device, handle_, context_->allocator);
   }
   [[nodiscard]] Handle get() const { return handle_; }
   /// Where a create call writes; the owner must be empty.

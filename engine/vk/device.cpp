@@ -23,7 +23,10 @@ class VulkanDevice final : public Device {
         recorder_(*context_, buffers_, pipelines_, timeline_) {}
 
   ~VulkanDevice() override {
-    if (timeline_.last() != 0) context_->wait_idle();
+    if (context_->borrowed())
+      (void)timeline_.wait(timeline_.last(), std::chrono::minutes(2));
+    else if (timeline_.last() != 0)
+      context_->wait_idle();
     if (const auto saved = pipelines_.save_cache(); !saved)
       log_warning("the pipeline cache was not written: {}", saved.error().text);
   }
@@ -62,6 +65,14 @@ class VulkanDevice final : public Device {
   Result<std::vector<Timing>> timings(CommandId command) override {
     return recorder_.timings(command);
   }
+  Result<PartId> submit_part(const Part& part) override { return recorder_.submit_part(part); }
+  Result<PartId> write_part(HostCommands commands, const Part& part) override {
+    return recorder_.write_part(commands, part);
+  }
+  Result<PartTimes> wait_part(PartId part, std::chrono::milliseconds limit) override {
+    return recorder_.wait_part(part, limit);
+  }
+  void end_part(PartId part) override { recorder_.end_part(part); }
   Result<std::vector<PipelineStatistic>> pipeline_statistics() override {
     return pipelines_.statistics();
   }
@@ -139,6 +150,11 @@ Result<std::vector<DeviceSummary>> list_devices(const DeviceHooks& hooks) {
 Result<std::unique_ptr<Device>> open_device(const DeviceOptions& options,
                                             const DeviceHooks& hooks) {
   PUMICE_TRY_ASSIGN(auto context, create_context(options, hooks));
+  return make_device(std::move(context), options);
+}
+
+Result<std::unique_ptr<Device>> make_device(std::unique_ptr<Context> context,
+                                            const DeviceOptions& options) {
   auto device = std::make_unique<VulkanDevice>(std::move(context), options.timestamps);
   PUMICE_TRY(device->create(options.pipeline_cache));
   return device;

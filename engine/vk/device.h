@@ -11,6 +11,7 @@
 #include "engine/base/result.h"
 #include "engine/schedule/capabilities.h"
 #include "engine/schedule/dispatch.h"
+#include "engine/schedule/slice.h"
 
 namespace pumice::vk {
 
@@ -54,6 +55,25 @@ struct PipelineStatistic {
 using CommandId = uint32_t;
 using Ticket = uint64_t;
 
+/// A part of a recorded list: from one place to a later one.
+struct Part {
+  CommandId command = 0;
+  Place from, to;
+};
+/// One of a few places for parts that were written and whose times have not been looked at yet.
+using PartId = uint32_t;
+inline constexpr uint32_t kParts = 8;          ///< that may be under way at once
+inline constexpr uint32_t kPartPieces = 1023;  ///< dispatches, or pieces of one, in a part
+
+/// A command buffer of the host that lent the device: a VkCommandBuffer.
+struct HostCommands {
+  void* handle = nullptr;
+};
+
+/// Microseconds per piece of a part; empty where the device has no timestamps, or none yet. Lives
+/// until the part is ended.
+using PartTimes = std::span<const double>;
+
 class Device {
  public:
   [[nodiscard]] static Result<std::unique_ptr<Device>> open(const DeviceOptions& options);
@@ -90,6 +110,21 @@ class Device {
   [[nodiscard]] virtual Result<bool> finished(Ticket ticket) = 0;
   /// Per-dispatch times of the last finished submission of a command (with `timestamps`).
   [[nodiscard]] virtual Result<std::vector<Timing>> timings(CommandId command) = 0;
+
+  // ---- parts of recorded lists
+  /// Submits a part of a list, apart from what submit() does with the command. At most kParts parts
+  /// may be under way: OutOfMemory. To be waited for, then ended.
+  [[nodiscard]] virtual Result<PartId> submit_part(const Part& part) = 0;
+  /// Writes the part into a command buffer of the host, outside of a render pass; the host submits
+  /// it to the queue of this device, once or never, and has waited for it before wait_part.
+  [[nodiscard]] virtual Result<PartId> write_part(HostCommands commands, const Part& part) = 0;
+  /// Waits for a submitted part; DeviceLost as for wait(). A part that the host submitted is taken
+  /// to be finished.
+  [[nodiscard]] virtual Result<PartTimes> wait_part(
+      PartId part, std::chrono::milliseconds limit = std::chrono::minutes(2)) = 0;
+  /// Frees the place of a part that has been waited for, or that will never be submitted.
+  virtual void end_part(PartId part) = 0;
+
   [[nodiscard]] virtual Result<std::vector<PipelineStatistic>> pipeline_statistics() = 0;
   /// Writes the pipeline cache now (also done on destruction).
   [[nodiscard]] virtual Result<void> save_pipeline_cache() = 0;

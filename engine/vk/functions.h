@@ -14,12 +14,14 @@
   X(EnumerateInstanceExtensionProperties) \
   X(EnumerateInstanceLayerProperties) X(EnumerateInstanceVersion)
 
-#define PUMICE_VK_INSTANCE(X)                                                                  \
-  X(DestroyInstance)                                                                           \
-  X(EnumeratePhysicalDevices)                                                                  \
-  X(GetPhysicalDeviceProperties) X(GetPhysicalDeviceProperties2) X(GetPhysicalDeviceFeatures2) \
-      X(GetPhysicalDeviceMemoryProperties2) X(GetPhysicalDeviceQueueFamilyProperties)          \
-          X(EnumerateDeviceExtensionProperties) X(CreateDevice) X(GetDeviceProcAddr)
+#define PUMICE_VK_INSTANCE(X)                                                         \
+  X(DestroyInstance)                                                                  \
+  X(EnumeratePhysicalDevices)                                                         \
+  X(GetPhysicalDeviceProperties)                                                      \
+  X(GetPhysicalDeviceProperties2)                                                     \
+  X(GetPhysicalDeviceFeatures2) X(GetPhysicalDeviceMemoryProperties2)                 \
+      X(GetPhysicalDeviceQueueFamilyProperties) X(EnumerateDeviceExtensionProperties) \
+          X(CreateDevice) X(GetDeviceProcAddr)
 
 #define PUMICE_VK_INSTANCE_OPTIONAL(X) \
   X(CreateDebugUtilsMessengerEXT) X(DestroyDebugUtilsMessengerEXT)
@@ -27,17 +29,19 @@
 #define PUMICE_VK_DEVICE(X)                                                                        \
   X(DestroyDevice)                                                                                 \
   X(GetDeviceQueue)                                                                                \
-  X(DeviceWaitIdle) X(QueueSubmit) X(AllocateMemory) X(FreeMemory) X(MapMemory) X(CreateBuffer)    \
-      X(DestroyBuffer) X(GetBufferMemoryRequirements) X(BindBufferMemory) X(CreateBufferView) X(   \
-          DestroyBufferView) X(CreateShaderModule) X(DestroyShaderModule) X(CreatePipelineCache)   \
-          X(DestroyPipelineCache) X(GetPipelineCacheData) X(CreateComputePipelines)                \
-              X(DestroyPipeline) X(CreatePipelineLayout) X(DestroyPipelineLayout) X(               \
-                  CreateDescriptorSetLayout) X(DestroyDescriptorSetLayout) X(CreateDescriptorPool) \
-                  X(DestroyDescriptorPool) X(AllocateDescriptorSets) X(UpdateDescriptorSets)       \
-                      X(CreateCommandPool) X(DestroyCommandPool) X(AllocateCommandBuffers)         \
-                          X(FreeCommandBuffers) X(BeginCommandBuffer) X(EndCommandBuffer)          \
-                              X(ResetCommandBuffer) X(CmdBindPipeline) X(CmdBindDescriptorSets)    \
-                                  X(CmdPushConstants) X(CmdDispatch) X(CmdDispatchIndirect) X(     \
+  X(DeviceWaitIdle)                                                                                \
+  X(QueueSubmit)                                                                                   \
+  X(AllocateMemory) X(FreeMemory) X(MapMemory) X(CreateBuffer) X(DestroyBuffer) X(                 \
+      GetBufferMemoryRequirements) X(BindBufferMemory) X(CreateBufferView) X(DestroyBufferView)    \
+      X(CreateShaderModule) X(DestroyShaderModule) X(CreatePipelineCache) X(DestroyPipelineCache)  \
+          X(GetPipelineCacheData) X(CreateComputePipelines) X(DestroyPipeline)                     \
+              X(CreatePipelineLayout) X(DestroyPipelineLayout) X(CreateDescriptorSetLayout)        \
+                  X(DestroyDescriptorSetLayout) X(CreateDescriptorPool) X(DestroyDescriptorPool)   \
+                      X(AllocateDescriptorSets) X(UpdateDescriptorSets) X(CreateCommandPool)       \
+                          X(DestroyCommandPool) X(AllocateCommandBuffers) X(FreeCommandBuffers)    \
+                              X(BeginCommandBuffer) X(EndCommandBuffer) X(ResetCommandBuffer) X(   \
+                                  CmdBindPipeline) X(CmdBindDescriptorSets) X(CmdPushConstants)    \
+                                  X(CmdDispatch) X(CmdDispatchBase) X(CmdDispatchIndirect) X(      \
                                       CmdPipelineBarrier) X(CmdCopyBuffer) X(CmdFillBuffer)        \
                                       X(CmdResetQueryPool) X(CmdWriteTimestamp) X(CreateQueryPool) \
                                           X(DestroyQueryPool) X(GetQueryPoolResults)               \
@@ -47,11 +51,11 @@
                                                           X(WaitSemaphores)                        \
                                                               X(GetSemaphoreCounterValue)
 
-#define PUMICE_VK_DEVICE_OPTIONAL(X)                                \
-  X(SetDebugUtilsObjectNameEXT)                                     \
-  X(CmdBeginDebugUtilsLabelEXT)                                     \
-  X(CmdEndDebugUtilsLabelEXT) X(GetPipelineExecutablePropertiesKHR) \
-      X(GetPipelineExecutableStatisticsKHR)
+#define PUMICE_VK_DEVICE_OPTIONAL(X) \
+  X(SetDebugUtilsObjectNameEXT)      \
+  X(CmdBeginDebugUtilsLabelEXT)      \
+  X(CmdEndDebugUtilsLabelEXT)        \
+  X(GetPipelineExecutablePropertiesKHR) X(GetPipelineExecutableStatisticsKHR)
 
 namespace pumice::vk {
 

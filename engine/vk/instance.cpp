@@ -120,7 +120,7 @@ Result<std::unique_ptr<Instance>> create_instance(const InstanceOptions& options
 }
 
 Instance::~Instance() {
-  if (handle == VK_NULL_HANDLE) return;
+  if (handle == VK_NULL_HANDLE || borrowed) return;
   if (messenger != VK_NULL_HANDLE) fn.DestroyDebugUtilsMessengerEXT(handle, messenger, nullptr);
   fn.DestroyInstance(handle, nullptr);
 }

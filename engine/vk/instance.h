@@ -14,6 +14,7 @@ struct Instance {
   VkInstance handle = VK_NULL_HANDLE;
   uint32_t api_version = 0;  ///< the highest version its devices may be used with
   bool debug_utils = false;  ///< labels and names may be set
+  bool borrowed = false;     ///< a host's: not destroyed
   VkDebugUtilsMessengerEXT messenger = VK_NULL_HANDLE;
   std::unique_ptr<ValidationLog> validation;  ///< never null
 

@@ -197,24 +197,35 @@ void take_memory(const InstanceFunctions& fn, PhysicalDevice& device) {
       caps.unified_memory = true;
 }
 
+std::vector<VkQueueFamilyProperties> queue_families(const InstanceFunctions& fn,
+                                                    VkPhysicalDevice device) {
+  uint32_t count = 0;
+  fn.GetPhysicalDeviceQueueFamilyProperties(device, &count, nullptr);
+  std::vector<VkQueueFamilyProperties> rows(count);
+  fn.GetPhysicalDeviceQueueFamilyProperties(device, &count, rows.data());
+  rows.resize(count);
+  return rows;
+}
+
+void use_queue_family(PhysicalDevice& device, uint32_t family, const VkQueueFamilyProperties& row) {
+  device.queue_family = family;
+  device.timestamp_bits = row.timestampValidBits;
+  device.caps.timestamps = device.timestamp_bits != 0 && device.caps.timestamp_period_ns > 0;
+}
+
 /// A queue for compute alone leaves the screen's queue undisturbed; any with compute will do.
 void choose_queue(const InstanceFunctions& fn, PhysicalDevice& device) {
-  uint32_t count = 0;
-  fn.GetPhysicalDeviceQueueFamilyProperties(device.handle, &count, nullptr);
-  std::vector<VkQueueFamilyProperties> rows(count);
-  fn.GetPhysicalDeviceQueueFamilyProperties(device.handle, &count, rows.data());
+  const std::vector<VkQueueFamilyProperties> rows = queue_families(fn, device.handle);
   int best = -1;
-  for (uint32_t family = 0; family < count; ++family) {
+  for (uint32_t family = 0; family < rows.size(); ++family) {
     const auto& row = rows[family];
     if (row.queueCount == 0 || !(row.queueFlags & VK_QUEUE_COMPUTE_BIT)) continue;
     const int score =
         (row.timestampValidBits != 0 ? 2 : 0) + (row.queueFlags & VK_QUEUE_GRAPHICS_BIT ? 0 : 1);
     if (score <= best) continue;
     best = score;
-    device.queue_family = family;
-    device.timestamp_bits = row.timestampValidBits;
+    use_queue_family(device, family, row);
   }
-  device.caps.timestamps = device.timestamp_bits != 0 && device.caps.timestamp_period_ns > 0;
 }
 
 void require(PhysicalDevice& device, bool fine, std::string reason) {
@@ -235,41 +246,6 @@ void check_baseline(PhysicalDevice& device) {
   require(
       device, caps.max_push_bytes >= kMinPushBytes,
       fmt::format("{} bytes of push constants, {} are needed", caps.max_push_bytes, kMinPushBytes));
-}
-
-Result<PhysicalDevice> describe(const Instance& instance, VkPhysicalDevice handle) {
-  PhysicalDevice device;
-  device.handle = handle;
-  VkPhysicalDeviceProperties properties{};
-  instance.fn.GetPhysicalDeviceProperties(handle, &properties);
-  Capabilities& caps = device.caps;
-  device.type = properties.deviceType;
-  caps.device_name = properties.deviceName;
-  caps.vendor_id = properties.vendorID;
-  caps.device_id = properties.deviceID;
-  caps.driver_version = properties.driverVersion;
-  caps.api_version = std::min(properties.apiVersion, instance.api_version);
-  caps.is_cpu = properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
-  std::memcpy(caps.pipeline_cache_uuid.data(), properties.pipelineCacheUUID, 16);
-  take_limits(caps, properties.limits);
-  device.features.max_storage_bindings = properties.limits.maxPerStageDescriptorStorageBuffers;
-  device.features.max_texel_bindings = properties.limits.maxPerStageDescriptorSampledImages;
-  require(device, properties.apiVersion >= VK_API_VERSION_1_2,
-          fmt::format("its driver has Vulkan {}.{}, 1.2 is needed",
-                      VK_API_VERSION_MAJOR(properties.apiVersion),
-                      VK_API_VERSION_MINOR(properties.apiVersion)));
-  if (!device.unusable.empty()) return device;
-
-  Extensions extensions;
-  const VkResult result = extensions.load(instance.fn, handle);
-  if (result != VK_SUCCESS)
-    return tl::unexpected(vk_error("vkEnumerateDeviceExtensionProperties", result));
-  take_properties(instance.fn, device, extensions);
-  take_features(instance.fn, device, extensions);
-  take_memory(instance.fn, device);
-  choose_queue(instance.fn, device);
-  check_baseline(device);
-  return device;
 }
 
 int rank(VkPhysicalDeviceType type) {
@@ -312,6 +288,51 @@ size_t find_wanted(const std::vector<PhysicalDevice>& devices, const std::string
 
 }  // namespace
 
+Result<PhysicalDevice> describe_physical_device(const Instance& instance, VkPhysicalDevice handle) {
+  PhysicalDevice device;
+  device.handle = handle;
+  VkPhysicalDeviceProperties properties{};
+  instance.fn.GetPhysicalDeviceProperties(handle, &properties);
+  Capabilities& caps = device.caps;
+  device.type = properties.deviceType;
+  caps.device_name = properties.deviceName;
+  caps.vendor_id = properties.vendorID;
+  caps.device_id = properties.deviceID;
+  caps.driver_version = properties.driverVersion;
+  caps.api_version = std::min(properties.apiVersion, instance.api_version);
+  caps.is_cpu = properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+  std::memcpy(caps.pipeline_cache_uuid.data(), properties.pipelineCacheUUID, 16);
+  take_limits(caps, properties.limits);
+  device.features.max_storage_bindings = properties.limits.maxPerStageDescriptorStorageBuffers;
+  device.features.max_texel_bindings = properties.limits.maxPerStageDescriptorSampledImages;
+  require(device, properties.apiVersion >= VK_API_VERSION_1_2,
+          fmt::format("its driver has Vulkan {}.{}, 1.2 is needed",
+                      VK_API_VERSION_MAJOR(properties.apiVersion),
+                      VK_API_VERSION_MINOR(properties.apiVersion)));
+  if (!device.unusable.empty()) return device;
+
+  Extensions extensions;
+  const VkResult result = extensions.load(instance.fn, handle);
+  if (result != VK_SUCCESS)
+    return tl::unexpected(vk_error("vkEnumerateDeviceExtensionProperties", result));
+  take_properties(instance.fn, device, extensions);
+  take_features(instance.fn, device, extensions);
+  take_memory(instance.fn, device);
+  choose_queue(instance.fn, device);
+  check_baseline(device);
+  return device;
+}
+
+Result<void> take_queue_family(const Instance& instance, PhysicalDevice& device, uint32_t family) {
+  const std::vector<VkQueueFamilyProperties> rows = queue_families(instance.fn, device.handle);
+  if (family >= rows.size() || !(rows[family].queueFlags & VK_QUEUE_COMPUTE_BIT))
+    return fail(ErrorCode::BadArgument,
+                "queue family {} of {} has no compute, or does not exist; there are {}", family,
+                device.caps.device_name, rows.size());
+  use_queue_family(device, family, rows[family]);
+  return {};
+}
+
 Result<std::vector<PhysicalDevice>> find_physical_devices(const Instance& instance) {
   std::vector<VkPhysicalDevice> handles;
   const VkResult result = enumerate(handles, [&](uint32_t* count, VkPhysicalDevice* out) {
@@ -325,7 +346,7 @@ Result<std::vector<PhysicalDevice>> find_physical_devices(const Instance& instan
                 "software driver (on Debian: apt install mesa-vulkan-drivers)");
   std::vector<PhysicalDevice> devices;
   for (const VkPhysicalDevice handle : handles) {
-    PUMICE_TRY_ASSIGN(PhysicalDevice device, describe(instance, handle));
+    PUMICE_TRY_ASSIGN(PhysicalDevice device, describe_physical_device(instance, handle));
     devices.push_back(std::move(device));
   }
   std::stable_sort(devices.begin(), devices.end(),

@@ -36,6 +36,14 @@ struct PhysicalDevice {
 /// Best first. Fails with NoDevice when there is none at all.
 [[nodiscard]] Result<std::vector<PhysicalDevice>> find_physical_devices(const Instance& instance);
 
+/// Of one device of an instance, with why it cannot be used.
+[[nodiscard]] Result<PhysicalDevice> describe_physical_device(const Instance& instance,
+                                                              VkPhysicalDevice handle);
+
+/// Takes a host's choice of queue family. BadArgument where it is none with compute.
+[[nodiscard]] Result<void> take_queue_family(const Instance& instance, PhysicalDevice& device,
+                                             uint32_t family);
+
 /// By `DeviceOptions::select`: empty = the first usable one, digits = an index, else a part of the
 /// name in any case.
 [[nodiscard]] Result<PhysicalDevice> select_device(const std::vector<PhysicalDevice>& devices,

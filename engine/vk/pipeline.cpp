@@ -72,7 +72,7 @@ Result<void> PipelineStore::create(const std::string& cache_path) {
   info.pInitialData = cache_payload_.data();
   PUMICE_TRY_ASSIGN(
       cache_, make_owned<OwnedPipelineCache>(context_, "vkCreatePipelineCache", [&](auto* out) {
-        return context_.fn.CreatePipelineCache(context_.device, &info, nullptr, out);
+        return context_.fn.CreatePipelineCache(context_.device, &info, context_.allocator, out);
       }));
   return {};
 }
@@ -115,11 +115,11 @@ Result<void> PipelineStore::make_layouts(Kernel& kernel) {
   VkDescriptorSetLayoutCreateInfo set{VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO};
   set.bindingCount = uint32_t(rows.size());
   set.pBindings = rows.data();
-  PUMICE_TRY_ASSIGN(
-      kernel.set_layout,
-      make_owned<OwnedSetLayout>(context_, "vkCreateDescriptorSetLayout", [&](auto* out) {
-        return context_.fn.CreateDescriptorSetLayout(context_.device, &set, nullptr, out);
-      }));
+  PUMICE_TRY_ASSIGN(kernel.set_layout, make_owned<OwnedSetLayout>(
+                                           context_, "vkCreateDescriptorSetLayout", [&](auto* out) {
+                                             return context_.fn.CreateDescriptorSetLayout(
+                                                 context_.device, &set, context_.allocator, out);
+                                           }));
   const VkDescriptorSetLayout set_layout = kernel.set_layout.get();
   const VkPushConstantRange push{VK_SHADER_STAGE_COMPUTE_BIT, 0, kernel.info.push_bytes};
   VkPipelineLayoutCreateInfo layout{VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO};
@@ -130,7 +130,7 @@ Result<void> PipelineStore::make_layouts(Kernel& kernel) {
   PUMICE_TRY_ASSIGN(
       kernel.layout,
       make_owned<OwnedPipelineLayout>(context_, "vkCreatePipelineLayout", [&](auto* out) {
-        return context_.fn.CreatePipelineLayout(context_.device, &layout, nullptr, out);
+        return context_.fn.CreatePipelineLayout(context_.device, &layout, context_.allocator, out);
       }));
   return {};
 }
@@ -151,7 +151,8 @@ Result<std::unique_ptr<Kernel>> PipelineStore::make_kernel(const std::string& na
   module.pCode = source->spirv.data();
   PUMICE_TRY_ASSIGN(kernel->module,
                     make_owned<OwnedShaderModule>(context_, "vkCreateShaderModule", [&](auto* out) {
-                      return context_.fn.CreateShaderModule(context_.device, &module, nullptr, out);
+                      return context_.fn.CreateShaderModule(context_.device, &module,
+                                                            context_.allocator, out);
                     }));
   PUMICE_TRY(make_layouts(*kernel));
   return kernel;
@@ -177,7 +178,8 @@ Result<OwnedPipeline> PipelineStore::make_pipeline(const Kernel& kernel,
   specialization.pData = constants.data();
 
   VkComputePipelineCreateInfo info{VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO};
-  if (context_.capture_statistics) info.flags = VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR;
+  info.flags = VK_PIPELINE_CREATE_DISPATCH_BASE_BIT;  // parts of a list start within a dispatch
+  if (context_.capture_statistics) info.flags |= VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR;
   info.stage.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO;
   info.stage.stage = VK_SHADER_STAGE_COMPUTE_BIT;
   info.stage.module = kernel.module.get();
@@ -185,8 +187,8 @@ Result<OwnedPipeline> PipelineStore::make_pipeline(const Kernel& kernel,
   if (!entries.empty()) info.stage.pSpecializationInfo = &specialization;
   info.layout = kernel.layout.get();
   auto made = make_owned<OwnedPipeline>(context_, "vkCreateComputePipelines", [&](auto* out) {
-    return context_.fn.CreateComputePipelines(context_.device, cache_.get(), 1, &info, nullptr,
-                                              out);
+    return context_.fn.CreateComputePipelines(context_.device, cache_.get(), 1, &info,
+                                              context_.allocator, out);
   });
   if (!made) return fail_in(fmt::format("kernel {}", kernel.name), std::move(made.error()));
   // Seen in the field: success, and no pipeline.

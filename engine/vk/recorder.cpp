@@ -27,24 +27,15 @@ bool is_indirect(const Dispatch& dispatch) {
   return dispatch.indirect.buffer != kNoBuffer;
 }
 
-/// A full memory barrier between two sets of stages.
-void full_barrier(const Context& context, VkCommandBuffer commands, VkPipelineStageFlags from,
-                  VkAccessFlags written, VkPipelineStageFlags to, VkAccessFlags used) {
-  VkMemoryBarrier barrier{VK_STRUCTURE_TYPE_MEMORY_BARRIER};
-  barrier.srcAccessMask = written;
-  barrier.dstAccessMask = used;
-  context.fn.CmdPipelineBarrier(commands, from, to, 0, 1, &barrier, 0, nullptr, 0, nullptr);
-}
-
 }  // namespace
 
 Result<void> Recorder::create() {
   VkCommandPoolCreateInfo info{VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
   info.queueFamilyIndex = context_.physical.queue_family;
-  PUMICE_TRY_ASSIGN(pool_,
-                    make_owned<OwnedCommandPool>(context_, "vkCreateCommandPool", [&](auto* out) {
-                      return context_.fn.CreateCommandPool(context_.device, &info, nullptr, out);
-                    }));
+  PUMICE_TRY_ASSIGN(
+      pool_, make_owned<OwnedCommandPool>(context_, "vkCreateCommandPool", [&](auto* out) {
+        return context_.fn.CreateCommandPool(context_.device, &info, context_.allocator, out);
+      }));
   return {};
 }
 
@@ -80,7 +71,7 @@ Result<void> Recorder::make_pool(Command& command, std::span<const Dispatch> lis
   PUMICE_TRY_ASSIGN(
       command.pool,
       make_owned<OwnedDescriptorPool>(context_, "vkCreateDescriptorPool", [&](auto* out) {
-        return context_.fn.CreateDescriptorPool(context_.device, &info, nullptr, out);
+        return context_.fn.CreateDescriptorPool(context_.device, &info, context_.allocator, out);
       }));
   return {};
 }
@@ -93,10 +84,10 @@ Result<VkBufferView> Recorder::view(Command& command, const BufferSlice& slice, 
   info.range = align_up(slice.bytes, kTexelBytes);  // the buffer's capacity is whole texels
   auto& owner = command.views[{slice.buffer, info.offset, info.range, info.format}];
   if (owner.get() == VK_NULL_HANDLE) {
-    PUMICE_TRY_ASSIGN(owner,
-                      make_owned<OwnedBufferView>(context_, "vkCreateBufferView", [&](auto* out) {
-                        return context_.fn.CreateBufferView(context_.device, &info, nullptr, out);
-                      }));
+    PUMICE_TRY_ASSIGN(
+        owner, make_owned<OwnedBufferView>(context_, "vkCreateBufferView", [&](auto* out) {
+          return context_.fn.CreateBufferView(context_.device, &info, context_.allocator, out);
+        }));
   }
   return owner.get();
 }
@@ -135,16 +126,18 @@ Result<void> Recorder::make_sets(Command& command, std::span<const Dispatch> lis
   std::vector<VkDescriptorSetLayout> layouts;
   for (const Dispatch& dispatch : list)
     layouts.push_back(pipelines_.find(dispatch)->kernel->set_layout.get());
-  command.sets.resize(layouts.size());
+  std::vector<VkDescriptorSet> sets(layouts.size());
   VkDescriptorSetAllocateInfo info{VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO};
   info.descriptorPool = command.pool.get();
   info.descriptorSetCount = uint32_t(layouts.size());
   info.pSetLayouts = layouts.data();
-  const VkResult result =
-      context_.fn.AllocateDescriptorSets(context_.device, &info, command.sets.data());
+  const VkResult result = context_.fn.AllocateDescriptorSets(context_.device, &info, sets.data());
   if (result != VK_SUCCESS) return context_.failed("vkAllocateDescriptorSets", result);
-  for (size_t i = 0; i < list.size(); ++i)
-    PUMICE_TRY(write_set(command, list[i], *pipelines_.find(list[i])->kernel, command.sets[i]));
+  for (size_t i = 0; i < list.size(); ++i) {
+    PUMICE_TRY(write_set(command, list[i], *pipelines_.find(list[i])->kernel, sets[i]));
+    command.list.rows.push_back(make_row(list[i], sets[i]));
+    command.list.indirect |= is_indirect(list[i]);
+  }
   std::sort(command.buffers.begin(), command.buffers.end());
   command.buffers.erase(std::unique(command.buffers.begin(), command.buffers.end()),
                         command.buffers.end());
@@ -158,10 +151,10 @@ Result<void> Recorder::allocate(Command& command, std::span<const Dispatch> list
     VkQueryPoolCreateInfo queries{VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO};
     queries.queryType = VK_QUERY_TYPE_TIMESTAMP;
     queries.queryCount = uint32_t(list.size()) + 1;
-    PUMICE_TRY_ASSIGN(command.queries,
-                      make_owned<OwnedQueryPool>(context_, "vkCreateQueryPool", [&](auto* out) {
-                        return context_.fn.CreateQueryPool(context_.device, &queries, nullptr, out);
-                      }));
+    PUMICE_TRY_ASSIGN(
+        command.queries, make_owned<OwnedQueryPool>(context_, "vkCreateQueryPool", [&](auto* out) {
+          return context_.fn.CreateQueryPool(context_.device, &queries, context_.allocator, out);
+        }));
   }
   VkCommandBufferAllocateInfo info{VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO};
   info.commandPool = pool_.get();
@@ -174,70 +167,34 @@ Result<void> Recorder::allocate(Command& command, std::span<const Dispatch> list
   return context_.failed("vkAllocateCommandBuffers", result);
 }
 
-void Recorder::encode_dispatch(const Command& command, const Dispatch& dispatch,
-                               VkDescriptorSet set) {
-  const DeviceFunctions& fn = context_.fn;
+ReplayRow Recorder::make_row(const Dispatch& dispatch, VkDescriptorSet set) {
   const Pipeline& pipeline = *pipelines_.find(dispatch);
   const Kernel& kernel = *pipeline.kernel;
-  const bool label = bool(fn.CmdBeginDebugUtilsLabelEXT) && !dispatch.label.empty();
-  if (label) {
-    VkDebugUtilsLabelEXT info{VK_STRUCTURE_TYPE_DEBUG_UTILS_LABEL_EXT};
-    info.pLabelName = dispatch.label.c_str();
-    fn.CmdBeginDebugUtilsLabelEXT(command.commands, &info);
+  ReplayRow row;
+  row.pipeline = pipeline.handle.get();
+  row.layout = kernel.layout.get();
+  row.set = set;
+  row.push.assign(dispatch.push.begin(),
+                  dispatch.push.begin() + kernel.info.push_bytes / sizeof(uint32_t));
+  row.groups = dispatch.groups;
+  row.axis = split_axis(dispatch);
+  row.cuts = split_groups(dispatch);
+  if (is_indirect(dispatch)) {
+    row.indirect = buffers_.find(dispatch.indirect.buffer)->handle.get();
+    row.indirect_at = dispatch.indirect.offset;
   }
-  fn.CmdBindPipeline(command.commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.handle.get());
-  fn.CmdBindDescriptorSets(command.commands, VK_PIPELINE_BIND_POINT_COMPUTE, kernel.layout.get(), 0,
-                           1, &set, 0, nullptr);
-  if (kernel.info.push_bytes != 0)
-    fn.CmdPushConstants(command.commands, kernel.layout.get(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
-                        kernel.info.push_bytes, dispatch.push.data());
-  if (is_indirect(dispatch))
-    fn.CmdDispatchIndirect(command.commands, buffers_.find(dispatch.indirect.buffer)->handle.get(),
-                           dispatch.indirect.offset);
-  else
-    fn.CmdDispatch(command.commands, dispatch.groups[0], dispatch.groups[1], dispatch.groups[2]);
-  if (label) fn.CmdEndDebugUtilsLabelEXT(command.commands);
+  row.barrier = dispatch.barrier;
+  row.label = dispatch.label.empty() ? dispatch.kernel : dispatch.label;
+  return row;
 }
 
-Result<void> Recorder::encode(Command& command, std::span<const Dispatch> list) {
+Result<void> Recorder::encode(Command& command) {
   const DeviceFunctions& fn = context_.fn;
-  const VkCommandBuffer commands = command.commands;
-  const VkQueryPool queries = command.queries.get();
   const VkCommandBufferBeginInfo info{VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
-  VkResult result = fn.BeginCommandBuffer(commands, &info);
+  VkResult result = fn.BeginCommandBuffer(command.commands, &info);
   if (result != VK_SUCCESS) return context_.failed("vkBeginCommandBuffer", result);
-
-  // Group counts are read by another stage; barriers include it where the list has any.
-  const bool indirect = std::any_of(list.begin(), list.end(), is_indirect);
-  VkPipelineStageFlags stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
-  VkAccessFlags uses = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT;
-  if (indirect) {
-    stages |= VK_PIPELINE_STAGE_DRAW_INDIRECT_BIT;
-    uses |= VK_ACCESS_INDIRECT_COMMAND_READ_BIT;
-  }
-  constexpr VkPipelineStageFlags kBefore =
-      VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_DRAW_INDIRECT_BIT |
-      VK_PIPELINE_STAGE_TRANSFER_BIT | VK_PIPELINE_STAGE_HOST_BIT;
-  constexpr VkAccessFlags kWrites =
-      VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT | VK_ACCESS_HOST_WRITE_BIT;
-
-  if (queries != VK_NULL_HANDLE)
-    fn.CmdResetQueryPool(commands, queries, 0, uint32_t(list.size() + 1));
-  full_barrier(context_, commands, kBefore, kWrites, stages, uses);
-  const auto stamp = [&](size_t number) {
-    if (queries == VK_NULL_HANDLE) return;
-    fn.CmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, queries, uint32_t(number));
-  };
-  stamp(0);
-  for (size_t i = 0; i < list.size(); ++i) {
-    if (i != 0 && list[i].barrier)
-      full_barrier(context_, commands, stages, VK_ACCESS_SHADER_WRITE_BIT, stages, uses);
-    encode_dispatch(command, list[i], command.sets[i]);
-    stamp(i + 1);
-  }
-  full_barrier(context_, commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
-               VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
-  result = fn.EndCommandBuffer(commands);
+  replay(context_, command.commands, command.list, {}, command.list.end(), command.queries.get());
+  result = fn.EndCommandBuffer(command.commands);
   if (result != VK_SUCCESS) return context_.failed("vkEndCommandBuffer", result);
   return {};
 }
@@ -253,10 +210,8 @@ Result<CommandId> Recorder::record(std::span<const Dispatch> list, bool timestam
   const std::lock_guard lock(mutex_);
   PUMICE_TRY(check(list));
   auto command = std::make_unique<Command>();
-  for (const Dispatch& dispatch : list)
-    command->labels.push_back(dispatch.label.empty() ? dispatch.kernel : dispatch.label);
   auto done = allocate(*command, list, timestamps);
-  if (done) done = encode(*command, list);
+  if (done) done = encode(*command);
   if (!done) {
     free_commands(*command);
     return tl::unexpected(std::move(done.error()));
@@ -274,7 +229,8 @@ void Recorder::forget(CommandId id) {
   const std::lock_guard lock(mutex_);
   const auto command = find(id);
   if (!command) return;
-  if (const auto done = timeline_.wait((*command)->last, kLimit); !done && !context_.lost) {
+  // Parts of it are submissions of their own, none newer than the last.
+  if (const auto done = timeline_.wait(timeline_.last(), kLimit); !done && !context_.lost) {
     // Still running: the command is kept, and freed with the device, which waits for longer.
     log_warning("a command is not freed: {}", done.error().text);
     return;
@@ -283,13 +239,18 @@ void Recorder::forget(CommandId id) {
   commands_[id].reset();
 }
 
-Result<Ticket> Recorder::submit(CommandId id) {
-  const std::lock_guard lock(mutex_);
+Result<Command*> Recorder::find_whole(CommandId id) {
   PUMICE_TRY_ASSIGN(Command * command, find(id));
   if (!command->destroyed_buffer.empty())
     return fail(ErrorCode::BadArgument,
                 "command {} uses the buffer '{}', which was destroyed; record it again", id,
                 command->destroyed_buffer);
+  return command;
+}
+
+Result<Ticket> Recorder::submit(CommandId id) {
+  const std::lock_guard lock(mutex_);
+  PUMICE_TRY_ASSIGN(Command * command, find_whole(id));
   PUMICE_TRY_ASSIGN(const bool idle, timeline_.finished(command->last));
   if (!idle)
     return fail(ErrorCode::BadArgument,
@@ -297,6 +258,42 @@ Result<Ticket> Recorder::submit(CommandId id) {
                 command->last);
   PUMICE_TRY_ASSIGN(command->last, timeline_.submit(command->commands));
   return command->last;
+}
+
+Result<const Command*> Recorder::find_part(const Part& part) {
+  PUMICE_TRY_ASSIGN(const Command* command, find_whole(part.command));
+  const auto inside = [&](Place place) {
+    const auto& rows = command->list.rows;
+    return place == command->list.end() ||
+           (place.dispatch < rows.size() && place.group < rows[place.dispatch].cuts);
+  };
+  if (!inside(part.from) || !inside(part.to) || part.to <= part.from)
+    return fail(ErrorCode::BadArgument,
+                "command {} has no part from dispatch {}, group {} to dispatch {}, group {}",
+                part.command, part.from.dispatch, part.from.group, part.to.dispatch, part.to.group);
+  return command;
+}
+
+Result<PartId> Recorder::submit_part(const Part& part) {
+  const std::lock_guard lock(mutex_);
+  PUMICE_TRY_ASSIGN(const Command* command, find_part(part));
+  return slots_.submit(command->list, part.from, part.to);
+}
+
+Result<PartId> Recorder::write_part(HostCommands commands, const Part& part) {
+  const std::lock_guard lock(mutex_);
+  PUMICE_TRY_ASSIGN(const Command* command, find_part(part));
+  return slots_.write(commands, command->list, part.from, part.to);
+}
+
+// Without the lock while it waits: a slot that is in use stays where it is.
+Result<PartTimes> Recorder::wait_part(PartId id, std::chrono::milliseconds limit) {
+  return slots_.wait(id, limit);
+}
+
+void Recorder::end_part(PartId id) {
+  const std::lock_guard lock(mutex_);
+  slots_.end(id);
 }
 
 void Recorder::buffer_destroyed(BufferId id, const std::string& name) {
@@ -317,21 +314,12 @@ Result<std::vector<Timing>> Recorder::timings(CommandId id) {
   PUMICE_TRY_ASSIGN(const bool idle, timeline_.finished(command->last));
   if (command->last == 0 || !idle)
     return fail(ErrorCode::BadArgument, "command {} has not finished a submission yet", id);
-  std::vector<uint64_t> stamps(command->labels.size() + 1);
-  const VkResult result = context_.fn.GetQueryPoolResults(
-      context_.device, command->queries.get(), 0, uint32_t(stamps.size()),
-      stamps.size() * sizeof(uint64_t), stamps.data(), sizeof(uint64_t),
-      VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT);
-  if (result != VK_SUCCESS) return context_.failed("vkGetQueryPoolResults", result);
-  const uint32_t bits = context_.physical.timestamp_bits;
-  const uint64_t mask = bits >= 64 ? UINT64_MAX : (uint64_t(1) << bits) - 1;
-  std::vector<Timing> rows;
-  for (size_t i = 0; i < command->labels.size(); ++i) {
-    const uint64_t ticks = (stamps[i + 1] - stamps[i]) & mask;
-    rows.push_back(
-        {command->labels[i], double(ticks) * double(context_.caps().timestamp_period_ns) / 1000.0});
-  }
-  return rows;
+  const auto& rows = command->list.rows;
+  std::vector<double> pieces_us(rows.size());
+  PUMICE_TRY(read_times(context_, command->queries.get(), pieces_us, VK_QUERY_RESULT_WAIT_BIT));
+  std::vector<Timing> timings;
+  for (size_t i = 0; i < rows.size(); ++i) timings.push_back({rows[i].label, pieces_us[i]});
+  return timings;
 }
 
 }  // namespace pumice::vk

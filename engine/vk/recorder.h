@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "engine/vk/buffer.h"
+#include "engine/vk/part_slots.h"
 #include "engine/vk/pipeline.h"
-#include "engine/vk/timeline.h"
 
 namespace pumice::vk {
 
@@ -17,20 +17,23 @@ namespace pumice::vk {
 struct Command {
   VkCommandBuffer commands = VK_NULL_HANDLE;
   OwnedDescriptorPool pool;
-  std::vector<VkDescriptorSet> sets;  ///< one per dispatch
   std::map<std::tuple<BufferId, uint64_t, uint64_t, VkFormat>, OwnedBufferView> views;
-  OwnedQueryPool queries;           ///< with timestamps: one before the list, one after each row
-  std::vector<std::string> labels;  ///< one per dispatch
-  std::vector<BufferId> buffers;    ///< sorted
-  std::string destroyed_buffer;     ///< name of one it used; it cannot be submitted any more
-  Ticket last = 0;                  ///< of its newest submission
+  ReplayList list;
+  OwnedQueryPool queries;         ///< with timestamps: one before the list, one after each row
+  std::vector<BufferId> buffers;  ///< sorted
+  std::string destroyed_buffer;   ///< name of one it used; it cannot be submitted any more
+  Ticket last = 0;                ///< of its newest submission
 };
 
 /// Safe to use from several threads.
 class Recorder {
  public:
   Recorder(Context& context, BufferPool& buffers, PipelineStore& pipelines, Timeline& timeline)
-      : context_(context), buffers_(buffers), pipelines_(pipelines), timeline_(timeline) {}
+      : context_(context),
+        buffers_(buffers),
+        pipelines_(pipelines),
+        timeline_(timeline),
+        slots_(context, timeline) {}
 
   [[nodiscard]] Result<void> create();
   /// The pipelines must exist.
@@ -38,11 +41,19 @@ class Recorder {
   void forget(CommandId id);
   [[nodiscard]] Result<Ticket> submit(CommandId id);
   [[nodiscard]] Result<std::vector<Timing>> timings(CommandId id);
+  /// Device's calls of the same names.
+  [[nodiscard]] Result<PartId> submit_part(const Part& part);
+  [[nodiscard]] Result<PartId> write_part(HostCommands commands, const Part& part);
+  [[nodiscard]] Result<PartTimes> wait_part(PartId id, std::chrono::milliseconds limit);
+  void end_part(PartId id);
   /// Commands that use the buffer refuse to be submitted from now on.
   void buffer_destroyed(BufferId id, const std::string& name);
 
  private:
   [[nodiscard]] Result<Command*> find(CommandId id);
+  /// A command whose buffers all exist.
+  [[nodiscard]] Result<Command*> find_whole(CommandId id);
+  [[nodiscard]] Result<const Command*> find_part(const Part& part);
   [[nodiscard]] Result<void> check(std::span<const Dispatch> list);
   [[nodiscard]] Result<void> allocate(Command& command, std::span<const Dispatch> list,
                                       bool timestamps);
@@ -50,10 +61,10 @@ class Recorder {
   [[nodiscard]] Result<void> make_sets(Command& command, std::span<const Dispatch> list);
   [[nodiscard]] Result<void> write_set(Command& command, const Dispatch& dispatch,
                                        const Kernel& kernel, VkDescriptorSet set);
+  [[nodiscard]] ReplayRow make_row(const Dispatch& dispatch, VkDescriptorSet set);
   [[nodiscard]] Result<VkBufferView> view(Command& command, const BufferSlice& slice,
                                           BindingKind kind);
-  [[nodiscard]] Result<void> encode(Command& command, std::span<const Dispatch> list);
-  void encode_dispatch(const Command& command, const Dispatch& dispatch, VkDescriptorSet set);
+  [[nodiscard]] Result<void> encode(Command& command);
   void free_commands(Command& command);
 
   Context& context_;
@@ -63,6 +74,7 @@ class Recorder {
   std::mutex mutex_;
   OwnedCommandPool pool_;
   std::deque<std::unique_ptr<Command>> commands_;
+  PartSlots slots_;
 };
 
 }  // namespace pumice::vk

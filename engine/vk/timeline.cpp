@@ -9,10 +9,10 @@ Result<void> Timeline::create_semaphore() {
   VkSemaphoreTypeCreateInfo type{VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO};
   type.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE;
   VkSemaphoreCreateInfo info{VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, &type};
-  PUMICE_TRY_ASSIGN(semaphore_,
-                    make_owned<OwnedSemaphore>(context_, "vkCreateSemaphore", [&](auto* out) {
-                      return context_.fn.CreateSemaphore(context_.device, &info, nullptr, out);
-                    }));
+  PUMICE_TRY_ASSIGN(
+      semaphore_, make_owned<OwnedSemaphore>(context_, "vkCreateSemaphore", [&](auto* out) {
+        return context_.fn.CreateSemaphore(context_.device, &info, context_.allocator, out);
+      }));
   return {};
 }
 
@@ -24,7 +24,7 @@ Result<OwnedFence> Timeline::take_fence() {
   }
   const VkFenceCreateInfo info{VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
   return make_owned<OwnedFence>(context_, "vkCreateFence", [&](auto* out) {
-    return context_.fn.CreateFence(context_.device, &info, nullptr, out);
+    return context_.fn.CreateFence(context_.device, &info, context_.allocator, out);
   });
 }
 
@@ -48,7 +48,10 @@ Result<Ticket> Timeline::submit(VkCommandBuffer commands) {
   } else {
     PUMICE_TRY_ASSIGN(fence, take_fence());
   }
+  const QueueLock& queue = context_.queue_lock;
+  if (queue.lock != nullptr) queue.lock(queue.user);
   const VkResult result = context_.fn.QueueSubmit(context_.queue, 1, &info, fence.get());
+  if (queue.lock != nullptr) queue.unlock(queue.user);
   if (result != VK_SUCCESS) return context_.failed("vkQueueSubmit", result);
   if (fence.get() != VK_NULL_HANDLE) pending_.push_back({ticket, std::move(fence)});
   submitted_ = ticket;

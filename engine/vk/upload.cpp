@@ -17,10 +17,10 @@ Result<void> Uploader::create() {
   VkCommandPoolCreateInfo pool{VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
   pool.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT;
   pool.queueFamilyIndex = context_.physical.queue_family;
-  PUMICE_TRY_ASSIGN(pool_,
-                    make_owned<OwnedCommandPool>(context_, "vkCreateCommandPool", [&](auto* out) {
-                      return context_.fn.CreateCommandPool(context_.device, &pool, nullptr, out);
-                    }));
+  PUMICE_TRY_ASSIGN(
+      pool_, make_owned<OwnedCommandPool>(context_, "vkCreateCommandPool", [&](auto* out) {
+        return context_.fn.CreateCommandPool(context_.device, &pool, context_.allocator, out);
+      }));
   VkCommandBufferAllocateInfo info{VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO};
   info.commandPool = pool_.get();
   info.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
