@@ -41,6 +41,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const LoadOptions& options) {
 
   lap = Clock::now();
   PUMICE_TRY(engine->warm_up());
+  if (options.paced) PUMICE_TRY(engine->warm_up_paced());
   engine->load_times_.pipelines_ms = ms_since(lap);
   engine->load_times_.total_ms = ms_since(start);
   return engine;
@@ -102,9 +103,9 @@ Result<void> Engine::warm_up() {
       for (const Dispatch& dispatch : list)
         if (dispatch.kernel.rfind("embed", 0) != 0) weight_bytes_per_step_ += dispatch.weight_bytes;
     }
-    PUMICE_TRY_ASSIGN(const vk::CommandId id, command(shape));
+    PUMICE_TRY_ASSIGN(const StepCommand* recorded, command(shape));
     write_columns({}, shape.tokens);
-    PUMICE_TRY_ASSIGN(const vk::Ticket ticket, device_->submit(id));
+    PUMICE_TRY_ASSIGN(const vk::Ticket ticket, device_->submit(recorded->id));
     PUMICE_TRY(device_->wait(ticket));
     for (uint32_t column = 0; column < shape.outputs; ++column) ++submissions_[column];
   }
@@ -120,15 +121,14 @@ std::vector<Dispatch> Engine::bind(std::vector<Dispatch> list) const {
   return list;
 }
 
-Result<vk::CommandId> Engine::command(const StepShape& shape) {
+Result<StepCommand*> Engine::command(const StepShape& shape) {
   const ShapeKey key{shape.tokens, shape.outputs, uint32_t(shape.ending), shape.advance ? 1u : 0u};
-  if (const auto found = commands_.find(key); found != commands_.end()) return found->second;
+  if (const auto found = commands_.find(key); found != commands_.end()) return &found->second;
   PUMICE_TRY_ASSIGN(std::vector<Dispatch> list, lower(plan_, shape));
   list = bind(std::move(list));
   PUMICE_TRY(device_->prepare(list));
   PUMICE_TRY_ASSIGN(const vk::CommandId id, device_->record(list));
-  commands_.emplace(key, id);
-  return id;
+  return &commands_.emplace(key, StepCommand{id, pacer_.classify(list)}).first->second;
 }
 
 void Engine::set_sampling(uint32_t sequence, const SamplingOptions& options) {
@@ -155,8 +155,8 @@ Result<void> Engine::set_weight(std::string_view name, std::span<const float> va
 }
 
 Result<std::vector<vk::Timing>> Engine::timings(const StepShape& shape) {
-  PUMICE_TRY_ASSIGN(const vk::CommandId id, command(shape));
-  return device_->timings(id);
+  PUMICE_TRY_ASSIGN(const StepCommand* recorded, command(shape));
+  return device_->timings(recorded->id);
 }
 
 }  // namespace pumice

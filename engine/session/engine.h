@@ -42,6 +42,9 @@ struct LoadOptions {
   RunOptions run;
   vk::DeviceOptions device;
   LoadProgress progress;
+  /// Budgets will be given: everything that steps of one sequence need is made before load
+  /// returns, and the costs of short ones are measured.
+  bool paced = false;
   /// Every matrix is decoded to f32 on the device, so that set_weight is exact for any model.
   bool weights_as_f32 = false;
   OpenDevice open_device = vk::Device::open;  ///< tests plan faults and lower limits here
@@ -107,6 +110,23 @@ class Engine {
   /// Ends a step in progress without a result. Chunks of its tokens that had been finished stay in
   /// the cache: length() counts them.
   void discard();
+  // ---- the same in command buffers of a host that lent the device, instead of advance
+  /// Writes the next part of the step into a command buffer, outside of a render pass; bound
+  /// compute state is lost. The host submits it to the queue of the device, in the order of the
+  /// tickets, or never. Nothing is written (ticket 0) at the end of a list before all its tickets
+  /// are reported, and while vk::kParts of them are out. Afterwards in_step() still holds until
+  /// the last report has come: see finished(). Unsupported: an engine that gathers statistics.
+  [[nodiscard]] Result<HostSlice> record(vk::HostCommands commands, double budget_us);
+  /// `done`: the queue has finished the command buffer (its fence was waited for); otherwise it
+  /// will never be submitted, and what was to follow is written again. In any order, each once.
+  /// Answers the microseconds that the device worked on the slices which this report settles.
+  /// BadArgument: a ticket that is not out. An error of the device or of the model ends the step.
+  [[nodiscard]] Result<double> report(uint64_t ticket, bool done);
+  /// Tickets that wait for a report; no step may begin before there are none.
+  [[nodiscard]] size_t tickets_out() const { return slices_out_.size(); }
+  /// The step is complete: take() gives what it sampled.
+  [[nodiscard]] bool finished() const { return work_.phase == StepPhase::Finished; }
+
   /// From begin to take or discard.
   [[nodiscard]] bool in_step() const { return work_.phase != StepPhase::None; }
 
@@ -163,7 +183,8 @@ class Engine {
   [[nodiscard]] Result<void> allocate();
   [[nodiscard]] Result<void> warm_up();
   [[nodiscard]] std::vector<Dispatch> bind(std::vector<Dispatch> list) const;
-  [[nodiscard]] Result<vk::CommandId> command(const StepShape& shape);
+  [[nodiscard]] Result<StepCommand*> command(const StepShape& shape);
+  [[nodiscard]] Result<void> warm_up_paced();
   [[nodiscard]] Result<void> check_token(const StepToken& column) const;
   [[nodiscard]] Result<void> make_room(uint32_t sequence, std::span<const int32_t> tokens);
   [[nodiscard]] Result<void> extend(uint32_t sequence, uint64_t length);
@@ -177,8 +198,15 @@ class Engine {
   [[nodiscard]] Result<void> begin_chunk();
   [[nodiscard]] Result<void> begin_list();
   [[nodiscard]] Result<Progress> advance_step(double budget_us);
-  [[nodiscard]] Result<double> run_whole();
+  [[nodiscard]] Result<void> run_next(double budget_us, Progress& progress);
+  [[nodiscard]] Result<void> run_whole(Progress& progress);
+  [[nodiscard]] Result<void> run_part(const SlicePlan& plan, Progress& progress);
+  [[nodiscard]] Result<double> settle(const SliceOut& slice);
+  [[nodiscard]] Result<double> settle_all();
+  [[nodiscard]] Result<void> go_on_from_reports();
   [[nodiscard]] Result<void> end_list();
+  [[nodiscard]] Result<void> end_chunk();
+  void believe_counts();
   [[nodiscard]] Result<Sampled> take_result(uint32_t column, bool sampled);
   [[nodiscard]] uint32_t next_chunk(size_t remaining) const;
   void give_back_pages(Sequence& state);
@@ -195,12 +223,19 @@ class Engine {
   ModelPlan plan_;
   std::unique_ptr<vk::Device> device_;
   PlannedBuffers buffers_;
-  std::map<ShapeKey, vk::CommandId> commands_;
+  std::map<ShapeKey, StepCommand> commands_;
+  Pacer pacer_;
+  double overhead_us_ = 40;  ///< of a part, beside the device's work: running mean
   std::vector<Sequence> sequences_;
   std::vector<uint32_t> free_pages_;
   std::vector<uint32_t> submissions_;  ///< per output column: results seen so far
   std::span<uint32_t> step_words_;
   StepWork work_;
+  std::vector<SliceOut> slices_out_;  ///< oldest first
+  uint64_t tickets_ = 0;              ///< given so far
+  bool gap_ = false;                  ///< a slice was discarded, younger ones are out
+  bool ran_past_gap_ = false;         ///< one of those ran, on what the gap had left behind
+  Place gap_at_;
   graph::TappedLayers tapped_layers_;
   VectorValues replaced_vectors_;  ///< by set_weight
   LoadTimes load_times_;

@@ -99,6 +99,10 @@ Result<void> Engine::check_token(const StepToken& column) const {
   if (in_step())
     return fail(ErrorCode::BadArgument,
                 "a step is in progress; take its result or discard it before the next");
+  if (!slices_out_.empty())
+    return fail(ErrorCode::BadArgument,
+                "{} tickets of an earlier step are out; report them before the next step",
+                slices_out_.size());
   if (column.sequence >= sequences_.size())
     return fail(ErrorCode::BadArgument, "sequence {}; the engine was loaded for {}",
                 column.sequence, sequences_.size());
@@ -218,6 +222,7 @@ Result<void> Engine::begin_list() {
   shape.outputs = uint32_t(work_.outputs.size());
   shape.ending = work_.ending;
   PUMICE_TRY_ASSIGN(work_.command, command(shape));
+  work_.at = {};
   write_columns(work_.columns, shape.tokens);
   for (uint32_t i = 0; i < work_.outputs.size(); ++i) {
     const uint32_t column = work_.outputs[i];
@@ -232,33 +237,13 @@ Result<void> Engine::begin_list() {
 Result<Progress> Engine::advance(double budget_us) {
   if (work_.phase != StepPhase::Running)
     return fail(ErrorCode::BadArgument, "no step is in progress: begin one first");
+  if (!slices_out_.empty())
+    return fail(ErrorCode::BadArgument,
+                "{} tickets of the step are out; report them before it is advanced",
+                slices_out_.size());
+  if (!(budget_us > 0))
+    return fail(ErrorCode::BadArgument, "a budget of {} us; it must be positive", budget_us);
   return ended_by_error(advance_step(budget_us));
-}
-
-Result<Progress> Engine::advance_step(double) {
-  Progress progress;
-  while (true) {
-    PUMICE_TRY_ASSIGN(const double gpu_us, run_whole());
-    progress.gpu_us += gpu_us;
-    ++progress.segments;
-    PUMICE_TRY(end_list());
-    if (work_.next == work_.tokens.size()) break;
-    PUMICE_TRY(begin_chunk());
-  }
-  work_.phase = StepPhase::Finished;
-  progress.finished = true;
-  return progress;
-}
-
-// The list of the chunk at hand in one submission; answers the microseconds waited.
-Result<double> Engine::run_whole() {
-  const Clock::time_point start = Clock::now();
-  PUMICE_TRY_ASSIGN(const vk::Ticket ticket, device_->submit(work_.command));
-  const Clock::time_point submitted = Clock::now();
-  PUMICE_TRY(device_->wait(ticket));
-  const double waited_us = us_since(submitted);
-  last_host_us_ += us_since(start) - waited_us;
-  return waited_us;
 }
 
 // The device has run the whole list: its tokens are in the cache, its results can be looked at.
@@ -298,7 +283,9 @@ Result<std::span<const Sampled>> Engine::take() {
 
 void Engine::discard() {
   if (!in_step()) return;
+  const bool half_way = work_.phase == StepPhase::Running;
   work_.phase = StepPhase::None;
+  if (half_way && slices_out_.empty()) believe_counts();
   for (const StepToken& token : work_.columns) give_back_pages(sequences_[token.sequence]);
 }
 

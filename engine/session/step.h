@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/schedule/lower.h"
+#include "engine/schedule/pacer.h"
 #include "engine/vk/device.h"
 
 namespace pumice {
@@ -31,7 +32,9 @@ struct Progress {
   /// Microseconds of the call that the device worked, by its timestamps; by the host's clock where
   /// it has none.
   double gpu_us = 0;
-  double planned_us = 0;  ///< what that had been estimated at; at most the budget
+  /// What the call had been estimated at, waiting included: over the budget only where it ran a
+  /// single work group, or a single dispatch that cannot be cut, which alone takes longer.
+  double planned_us = 0;
   uint32_t segments = 0;  ///< pieces of work (dispatches, or rows of one) that ran
 };
 
@@ -39,6 +42,33 @@ enum class StepPhase : uint8_t {
   None,      ///< no step
   Running,   ///< some of its work is left
   Finished,  ///< its result waits to be taken
+};
+
+/// The recorded list of one step shape.
+struct StepCommand {
+  vk::CommandId id = 0;
+  PacedList list;
+  double whole_us = 0;  ///< what its last run in one submission took
+
+  [[nodiscard]] Place end() const { return {uint32_t(list.classes.size()), 0}; }
+};
+
+/// What record() wrote into a host's command buffer.
+struct HostSlice {
+  uint64_t ticket = 0;    ///< to be reported; 0: nothing was written, the step waits for reports
+  double planned_us = 0;  ///< device time that it is estimated at
+  uint32_t segments = 0;  ///< pieces of work
+};
+
+/// A slice that the host has not reported yet, or that waits for an older one's report.
+struct SliceOut {
+  enum class State : uint8_t { Out, Done, Discarded };
+  uint64_t ticket = 0;
+  vk::PartId part = 0;
+  const StepCommand* command = nullptr;
+  Place from;
+  SlicePlan plan;
+  State state = State::Out;
 };
 
 /// The step in progress.
@@ -53,7 +83,8 @@ struct StepWork {
   std::vector<StepToken> columns;
   std::vector<uint32_t> outputs;  ///< columns whose logits are kept
   Ending ending = Ending::None;
-  vk::CommandId command = 0;
+  StepCommand* command = nullptr;
+  Place at;  ///< how far the command has run, or been written for a host to run
 
   std::vector<Sampled> sampled;
 };
