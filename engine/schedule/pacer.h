@@ -39,6 +39,8 @@ class Pacer {
 
   /// Predictions are sums of means, times this: about one part in twenty takes longer.
   [[nodiscard]] double margin() const { return margin_; }
+  /// Mean cost of a class (PacedList::classes), microseconds; a guess before it has run.
+  [[nodiscard]] double mean_us(uint32_t row) const { return classes_[row].us; }
   /// Mean cost of the whole list as known now, without margin.
   [[nodiscard]] double estimate(const PacedList& list) const;
 

@@ -156,7 +156,11 @@ Result<void> Engine::set_weight(std::string_view name, std::span<const float> va
 
 Result<std::vector<vk::Timing>> Engine::timings(const StepShape& shape) {
   PUMICE_TRY_ASSIGN(const StepCommand* recorded, command(shape));
-  return device_->timings(recorded->id);
+  PUMICE_TRY_ASSIGN(std::vector<vk::Timing> timings, device_->timings(recorded->id));
+  if (recorded->in_parts)
+    for (size_t i = 0; i < timings.size(); ++i)
+      timings[i].microseconds = pacer_.mean_us(recorded->list.classes[i]);
+  return timings;
 }
 
 }  // namespace pumice

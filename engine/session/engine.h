@@ -164,7 +164,8 @@ class Engine {
 
   /// Microseconds the host spent outside waits in the last step.
   [[nodiscard]] double last_host_us() const { return last_host_us_; }
-  /// Device time per label of the last step with `tokens` columns (DeviceOptions::timestamps).
+  /// Device time per label of the last step of this shape (DeviceOptions::timestamps); running
+  /// means where that was run in parts.
   [[nodiscard]] Result<std::vector<vk::Timing>> timings(const StepShape& shape);
 
  private:

@@ -25,6 +25,7 @@ Result<HostSlice> Engine::record(vk::HostCommands commands, double budget_us) {
   const bool waits = gap_ || work_.at == work_.command->end();
   if (waits || slices_out_.size() == vk::kParts) return HostSlice{};
   SliceOut slice;
+  work_.command->in_parts = true;
   slice.command = work_.command;
   slice.from = work_.at;
   slice.plan = pacer_.plan(slice.command->list, slice.from, budget_us, 0, vk::kPartPieces);

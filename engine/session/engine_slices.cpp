@@ -50,13 +50,22 @@ Result<void> Engine::end_chunk() {
 
 // A whole list or a part of it; nothing where something ran before and the next piece does not fit.
 Result<void> Engine::run_next(double budget_us, Progress& progress) {
-  if (budget_us == kNoBudget && work_.at == Place{} && work_.command->whole_us < kMostWholeUs)
+  const bool whole = work_.at == Place{};
+  if (budget_us == kNoBudget && whole && work_.command->whole_us < kMostWholeUs)
     return run_whole(progress);
   const double limit_us = std::min(budget_us, kLongPartUs);
   const SlicePlan plan =
       pacer_.plan(work_.command->list, work_.at, limit_us, overhead_us_, vk::kPartPieces);
   if (plan.us > limit_us && progress.segments != 0 && budget_us != kNoBudget) return {};
-  return run_part(plan, progress);
+  if (!whole || plan.to != work_.command->end() || plan.guessed || plan.us > limit_us)
+    return run_part(plan, progress);
+  // It fits as it was recorded at the load, which costs the host nothing but the submission.
+  PUMICE_TRY(run_whole(progress));
+  const double gpu_us = std::max(work_.command->whole_us - overhead_us_, 0.0);
+  pacer_.ended(plan, overhead_us_, gpu_us);
+  pacer_.measured_sum(work_.command->list, {}, plan.to, gpu_us);
+  progress.planned_us += plan.us;
+  return {};
 }
 
 Result<void> Engine::run_whole(Progress& progress) {
@@ -66,6 +75,7 @@ Result<void> Engine::run_whole(Progress& progress) {
   PUMICE_TRY(device_->wait(ticket));
   const double waited_us = us_since(submitted);
   work_.command->whole_us = us_since(start);
+  work_.command->in_parts = false;
   work_.at = work_.command->end();
   progress.gpu_us += waited_us;
   progress.segments += work_.at.dispatch;
@@ -75,7 +85,8 @@ Result<void> Engine::run_whole(Progress& progress) {
 
 Result<void> Engine::run_part(const SlicePlan& plan, Progress& progress) {
   const Clock::time_point start = Clock::now();
-  const StepCommand& command = *work_.command;
+  StepCommand& command = *work_.command;
+  command.in_parts = true;
   PUMICE_TRY_ASSIGN(const vk::PartId part, device_->submit_part({command.id, work_.at, plan.to}));
   const double host_us = us_since(start);
   auto times = device_->wait_part(part);

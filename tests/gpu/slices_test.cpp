@@ -80,6 +80,24 @@ TEST_F(SlicesTest, AnyBudgetGivesTheSameBits) {
   EXPECT_GT(after.submissions, before.submissions + 30);
 }
 
+TEST_F(SlicesTest, AListThatFitsRunsAsItWasRecorded) {
+  const auto engine = load();
+  ASSERT_TRUE(engine) << engine.error().text;
+  const int32_t token[] = {7};
+  const auto whole = (*engine)->append_and_sample(0, token);
+  ASSERT_TRUE(whole) << whole.error().text;
+  (*engine)->rewind(0, 0);
+  const uint64_t before = (*engine)->device().statistics().submissions;
+  ASSERT_TRUE((*engine)->begin(0, token));
+  const auto progress = (*engine)->advance(90e3);
+  ASSERT_TRUE(progress) << progress.error().text;
+  EXPECT_TRUE(progress->finished);
+  EXPECT_EQ(progress->segments, (*engine)->dispatches_per_step());
+  EXPECT_GT(progress->planned_us, 0);
+  EXPECT_EQ((*engine)->device().statistics().submissions, before + 1);
+  EXPECT_EQ((*engine)->take()->front().logits_hash, whole->logits_hash);
+}
+
 TEST_F(SlicesTest, DispatchesCutToSingleGroupsAreValid) {
   const auto engine = load(true);
   ASSERT_TRUE(engine) << engine.error().text;
