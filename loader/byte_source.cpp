@@ -2,7 +2,6 @@
 #include "loader/byte_source.h"
 
 #include <cstring>
-#include <new>
 
 namespace pumice {
 namespace {
@@ -44,22 +43,6 @@ std::shared_ptr<const ByteSource> borrow_memory(std::string name,
 
 std::shared_ptr<const ByteSource> own_memory(std::string name, std::vector<std::byte> bytes) {
   return std::make_shared<MemorySource>(std::move(name), std::move(bytes));
-}
-
-Result<std::shared_ptr<const ByteSource>> load_into_memory(const ByteSource& source) {
-  std::vector<std::byte> bytes;
-  const auto no_room = [&] {
-    return fail(ErrorCode::OutOfMemory, "{}: no memory for a copy of its {} bytes", source.name(),
-                source.size());
-  };
-  if (source.size() > bytes.max_size()) return no_room();
-  try {
-    bytes.resize(size_t(source.size()));
-  } catch (const std::bad_alloc&) {
-    return no_room();
-  }
-  PUMICE_TRY(source.read(0, bytes));
-  return own_memory(source.name(), std::move(bytes));
 }
 
 }  // namespace pumice

@@ -27,7 +27,7 @@ class ByteSource {
   [[nodiscard]] virtual Result<void> read(uint64_t offset, std::span<std::byte> into) const = 0;
 
   /// All bytes as memory that lives as long as the source, or an Unsupported error from a source
-  /// that can only read (a reader then makes its own copy through load_into_memory).
+  /// that can only read.
   [[nodiscard]] virtual Result<std::span<const std::byte>> map() const = 0;
 };
 
@@ -38,8 +38,5 @@ class ByteSource {
 /// Bytes that the source owns.
 [[nodiscard]] std::shared_ptr<const ByteSource> own_memory(std::string name,
                                                            std::vector<std::byte> bytes);
-
-/// A copy in memory of a source that cannot map.
-[[nodiscard]] Result<std::shared_ptr<const ByteSource>> load_into_memory(const ByteSource& source);
 
 }  // namespace pumice

@@ -2,6 +2,7 @@
 #include "loader/gguf.h"
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 #include <numeric>
 #include <optional>
@@ -15,6 +16,7 @@ namespace pumice {
 
 struct GgufFile::State {
   std::vector<std::shared_ptr<const ByteSource>> sources;  // one per part, never empty
+  std::vector<std::vector<std::byte>> headers;             // of sources that can only read
   uint32_t version = 0;
   uint64_t file_bytes = 0;
   uint64_t tensor_bytes = 0;
@@ -32,17 +34,32 @@ using File = std::shared_ptr<const GgufFile>;
 struct OpenPart {
   Source source;
   GgufPart part;
+  std::vector<std::byte> header;  ///< empty where the source's own memory is pointed into
 };
+
+/// Copies the beginning of a file until all that is not weights is in it: a megabyte is enough for
+/// small vocabularies, and the largest that exist take some dozens.
+Result<OpenPart> open_by_reading(Source source) {
+  constexpr uint64_t kFirst = 1u << 20, kMost = 256u << 20;
+  for (uint64_t bytes = kFirst;; bytes *= 4) {
+    const bool whole = bytes >= source->size();
+    std::vector<std::byte> header(size_t(whole ? source->size() : bytes));
+    PUMICE_TRY(source->read(0, header));
+    auto part = parse_gguf_part(source->name(), header, source->size());
+    const bool is_gguf = header.size() >= 4 && std::memcmp(header.data(), "GGUF", 4) == 0;
+    if (!part && !whole && is_gguf && bytes < kMost) continue;  // maybe it only ends too early
+    if (!part) return tl::unexpected(std::move(part.error()));
+    return OpenPart{std::move(source), std::move(*part), std::move(header)};
+  }
+}
 
 Result<OpenPart> open_part(Source source) {
   auto bytes = source->map();
-  if (!bytes && bytes.error().code == ErrorCode::Unsupported) {
-    PUMICE_TRY_ASSIGN(source, load_into_memory(*source));
-    bytes = source->map();
-  }
+  if (!bytes && bytes.error().code == ErrorCode::Unsupported)
+    return open_by_reading(std::move(source));
   if (!bytes) return tl::unexpected(std::move(bytes.error()));
-  PUMICE_TRY_ASSIGN(GgufPart part, parse_gguf_part(source->name(), *bytes));
-  return OpenPart{std::move(source), std::move(part)};
+  PUMICE_TRY_ASSIGN(GgufPart part, parse_gguf_part(source->name(), *bytes, bytes->size()));
+  return OpenPart{std::move(source), std::move(part), {}};
 }
 
 /// How many parts the file says its model has; 1 for a file that is not split.
@@ -124,6 +141,7 @@ Result<File> join(std::vector<OpenPart> parts) {
       state->tensors.push_back(tensor);
     }
     state->sources.push_back(std::move(parts[i].source));
+    state->headers.push_back(std::move(parts[i].header));
   }
   state->metadata = std::move(parts[0].part.metadata);
   if (parts.size() > 1) PUMICE_TRY(check_tensor_count(*state));

@@ -81,7 +81,8 @@ Result<uint64_t> parse_alignment(const Metadata& metadata) {
   return entry->bits;
 }
 
-Result<GgufPart> parse_sections(const std::string& name, std::span<const std::byte> bytes) {
+Result<GgufPart> parse_sections(const std::string& name, std::span<const std::byte> bytes,
+                                uint64_t file_bytes) {
   ByteCursor cursor(bytes);
   GgufPart part;
   PUMICE_TRY_ASSIGN(const Header header, parse_header(cursor));
@@ -89,7 +90,8 @@ Result<GgufPart> parse_sections(const std::string& name, std::span<const std::by
   PUMICE_TRY_ASSIGN(auto entries, parse_entries(cursor, header.n_entries));
   PUMICE_TRY_ASSIGN(part.metadata, Metadata::index(name, std::move(entries)));
   PUMICE_TRY_ASSIGN(part.alignment, parse_alignment(part.metadata));
-  PUMICE_TRY_ASSIGN(part.tensors, parse_tensors(cursor, bytes, header.n_tensors, part.alignment));
+  PUMICE_TRY_ASSIGN(part.tensors,
+                    parse_tensors(cursor, bytes, file_bytes, header.n_tensors, part.alignment));
   return part;
 }
 
@@ -129,8 +131,9 @@ Result<std::string_view> parse_name(ByteCursor& cursor, uint64_t max_bytes, std:
   return text;
 }
 
-Result<GgufPart> parse_gguf_part(const std::string& name, std::span<const std::byte> bytes) {
-  auto part = parse_sections(name, bytes);
+Result<GgufPart> parse_gguf_part(const std::string& name, std::span<const std::byte> bytes,
+                                 uint64_t file_bytes) {
+  auto part = parse_sections(name, bytes, file_bytes);
   if (part) return part;
   return fail_in(name, std::move(part.error()));
 }

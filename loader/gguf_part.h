@@ -21,9 +21,12 @@ struct GgufPart {
   std::vector<TensorInfo> tensors;  ///< file order; `part` is filled in by whoever joins parts
 };
 
-/// Everything of one file. Views point into `bytes`. `name` starts every error.
+/// Everything of one file. Views point into `bytes`. `name` starts every error. `bytes` may be the
+/// beginning of a longer file of `file_bytes`: all in front of the tensors' data must be in it, and
+/// tensors that are not have no view.
 [[nodiscard]] Result<GgufPart> parse_gguf_part(const std::string& name,
-                                               std::span<const std::byte> bytes);
+                                               std::span<const std::byte> bytes,
+                                               uint64_t file_bytes);
 
 // The steps of it, each in a file of its own. Errors carry byte positions but not the file's name.
 
@@ -31,10 +34,11 @@ struct GgufPart {
 [[nodiscard]] Result<std::vector<MetadataEntry>> parse_entries(ByteCursor& cursor, uint64_t count);
 
 /// gguf_tensor.cpp: `count` tensor infos and, behind them, where the data is. The cursor was made
-/// over `bytes`.
+/// over `bytes`; `file_bytes` as above.
 [[nodiscard]] Result<std::vector<TensorInfo>> parse_tensors(ByteCursor& cursor,
                                                             std::span<const std::byte> bytes,
-                                                            uint64_t count, uint64_t alignment);
+                                                            uint64_t file_bytes, uint64_t count,
+                                                            uint64_t alignment);
 
 /// The length-checked string at the cursor: at most `max_bytes`. `what` names it in errors.
 [[nodiscard]] Result<std::string_view> parse_string(ByteCursor& cursor, uint64_t max_bytes,

@@ -77,15 +77,17 @@ Result<TensorInfo> parse_row(ByteCursor& cursor, uint64_t alignment) {
 }
 
 /// Turns the offset inside the data section into one inside the file, and takes the view.
-Result<void> place(TensorInfo& tensor, std::span<const std::byte> bytes, uint64_t data_start) {
-  const uint64_t data_bytes = bytes.size() - data_start;
+Result<void> place(TensorInfo& tensor, std::span<const std::byte> bytes, uint64_t file_bytes,
+                   uint64_t data_start) {
+  const uint64_t data_bytes = file_bytes - data_start;
   if (tensor.file_offset > data_bytes || tensor.n_bytes > data_bytes - tensor.file_offset)
     return fail(ErrorCode::BadFile,
                 "tensor {} needs {} bytes at offset {}, past the end of the data section of {} "
                 "bytes: the file is truncated or damaged",
                 tensor.name, tensor.n_bytes, tensor.file_offset, data_bytes);
   tensor.file_offset += data_start;
-  tensor.data = bytes.subspan(size_t(tensor.file_offset), size_t(tensor.n_bytes));
+  if (tensor.file_offset + tensor.n_bytes <= bytes.size())
+    tensor.data = bytes.subspan(size_t(tensor.file_offset), size_t(tensor.n_bytes));
   return {};
 }
 
@@ -110,7 +112,8 @@ std::string shape_text(std::span<const uint64_t> shape) {
 }
 
 Result<std::vector<TensorInfo>> parse_tensors(ByteCursor& cursor, std::span<const std::byte> bytes,
-                                              uint64_t count, uint64_t alignment) {
+                                              uint64_t file_bytes, uint64_t count,
+                                              uint64_t alignment) {
   std::vector<TensorInfo> tensors;  // grows with what was really parsed, not with `count`
   for (uint64_t i = 0; i < count; ++i) {
     const uint64_t position = cursor.position();
@@ -122,8 +125,8 @@ Result<std::vector<TensorInfo>> parse_tensors(ByteCursor& cursor, std::span<cons
   }
   if (tensors.empty()) return tensors;  // a vocabulary alone may end without padding
   const auto data_start = checked_align_up(cursor.position(), alignment);
-  if (!data_start || *data_start > bytes.size()) return fail_truncated(cursor, "the padding");
-  for (TensorInfo& tensor : tensors) PUMICE_TRY(place(tensor, bytes, *data_start));
+  if (!data_start || *data_start > file_bytes) return fail_truncated(cursor, "the padding");
+  for (TensorInfo& tensor : tensors) PUMICE_TRY(place(tensor, bytes, file_bytes, *data_start));
   PUMICE_TRY(check_overlap(tensors));
   return tensors;
 }

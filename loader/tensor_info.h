@@ -21,9 +21,10 @@ struct TensorInfo {
   std::array<uint64_t, 4> shape{1, 1, 1, 1};  ///< shape[0] runs along a row; unused entries are 1
   uint64_t n_weights = 0;                     ///< product of the shape
   uint64_t n_bytes = 0;                       ///< bytes in the file
-  std::span<const std::byte> data;            ///< the mapped bytes, n_bytes of them
-  uint32_t part = 0;                          ///< which file of a split model, from 0
-  uint64_t file_offset = 0;                   ///< of data in that file
+  /// The mapped bytes, n_bytes of them; maybe none of a source that can only read (GgufFile::read).
+  std::span<const std::byte> data;
+  uint32_t part = 0;         ///< which file of a split model, from 0
+  uint64_t file_offset = 0;  ///< of data in that file
 
   /// Rows of shape[0] weights, all higher dimensions flattened.
   [[nodiscard]] uint64_t n_rows() const { return n_weights / shape[0]; }

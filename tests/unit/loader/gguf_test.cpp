@@ -118,17 +118,43 @@ class ReadOnlySource final : public ByteSource {
   [[nodiscard]] const std::string& name() const override { return inner_->name(); }
   [[nodiscard]] uint64_t size() const override { return inner_->size(); }
   [[nodiscard]] Result<void> read(uint64_t offset, std::span<std::byte> into) const override {
+    bytes_read += into.size();
     return inner_->read(offset, into);
   }
   [[nodiscard]] Result<std::span<const std::byte>> map() const override {
     return fail(ErrorCode::Unsupported, "pak: cannot map");
   }
+  mutable uint64_t bytes_read = 0;
 
  private:
   std::shared_ptr<const ByteSource> inner_;
 };
 
-TEST_F(Gguf, SourcesThatOnlyReadAreCopied) {
+TEST_F(Gguf, OfSourcesThatOnlyReadTheHeaderIsKept) {
+  constexpr uint64_t kWeights = 4u << 20;
+  test::GgufWriter writer;
+  writer.set("general.architecture", std::string("llama"));
+  writer.set("long", std::string(3u << 20, 'x'));  // the first piece that is read ends inside it
+  writer.tensor_f32("far.weight", {kWeights}, std::vector<float>(kWeights, 0.5f));
+  const auto source = std::make_shared<ReadOnlySource>(writer.bytes());
+  const auto file = open_gguf(source);
+  ASSERT_TRUE(file) << file.error().text;
+  EXPECT_LT(source->bytes_read, 6u << 20);
+  const TensorInfo* tensor = (*file)->find_tensor("far.weight");
+  ASSERT_NE(tensor, nullptr);
+  EXPECT_TRUE(tensor->data.empty());
+  float last = 0;
+  ASSERT_TRUE(
+      (*file)->read(*tensor, (kWeights - 1) * 4, std::as_writable_bytes(std::span(&last, 1))));
+  EXPECT_EQ(last, 0.5f);
+
+  std::vector<std::byte> cut = writer.bytes();
+  cut.resize(cut.size() - 1);
+  expect_error(open_gguf(std::make_shared<ReadOnlySource>(cut)), ErrorCode::BadFile, "truncated");
+  EXPECT_FALSE(open_gguf(std::make_shared<ReadOnlySource>(std::vector<std::byte>(5u << 20))));
+}
+
+TEST_F(Gguf, SourcesThatOnlyReadCanBeOpened) {
   const auto file = open_gguf(std::make_shared<ReadOnlySource>(two_tensors().bytes())).value();
   EXPECT_NE(file->find_tensor("a.weight"), nullptr);
   EXPECT_EQ(file->name(), "pak");
