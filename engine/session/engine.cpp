@@ -48,7 +48,10 @@ Result<std::unique_ptr<Engine>> Engine::load(const LoadOptions& options) {
 }
 
 Result<void> Engine::open_model(const LoadOptions& options) {
-  PUMICE_TRY_ASSIGN(file_, open_gguf(options.model));
+  file_ = options.file;
+  if (!file_) {
+    PUMICE_TRY_ASSIGN(file_, open_gguf(options.model));
+  }
   PUMICE_TRY_ASSIGN(config_, model::read_config(*file_));
   PUMICE_TRY_ASSIGN(tokenizer_, Tokenizer::create(file_->metadata()));
   return {};
@@ -131,9 +134,9 @@ Result<StepCommand*> Engine::command(const StepShape& shape) {
   return &commands_.emplace(key, StepCommand{id, pacer_.classify(list)}).first->second;
 }
 
-void Engine::set_sampling(uint32_t sequence, const SamplingOptions& options) {
+void Engine::set_sampling(uint32_t sequence, const SamplingOptions& options, uint32_t draws) {
   sequences_[sequence].sampling = options;
-  sequences_[sequence].draws = 0;
+  sequences_[sequence].draws = draws;
 }
 
 void Engine::set_history(uint32_t sequence, std::span<const int32_t> tokens) {

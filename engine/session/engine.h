@@ -38,7 +38,8 @@ using OpenDevice =
     std::function<Result<std::unique_ptr<vk::Device>>(const vk::DeviceOptions& options)>;
 
 struct LoadOptions {
-  std::string model;  ///< path of a GGUF file (any part of a split one)
+  std::string model;                     ///< path of a GGUF file (any part of a split one)
+  std::shared_ptr<const GgufFile> file;  ///< an open one instead
   RunOptions run;
   vk::DeviceOptions device;
   LoadProgress progress;
@@ -87,7 +88,8 @@ class Engine {
   [[nodiscard]] uint32_t length(uint32_t sequence) const { return sequences_[sequence].length; }
   /// Forgets all tokens from position `length` on. Ends a step in progress of this sequence.
   void rewind(uint32_t sequence, uint32_t length);
-  void set_sampling(uint32_t sequence, const SamplingOptions& options);
+  /// `draws`: tokens that were sampled with this seed before; the random numbers go on there.
+  void set_sampling(uint32_t sequence, const SamplingOptions& options, uint32_t draws = 0);
   /// Tokens that the repetition penalty sees, oldest first; a prompt's tail, usually.
   void set_history(uint32_t sequence, std::span<const int32_t> tokens);
 
@@ -148,6 +150,18 @@ class Engine {
   /// Appends tokens and returns the logits row after each: n_vocab floats per token.
   [[nodiscard]] Result<std::vector<float>> logits(uint32_t sequence,
                                                   std::span<const int32_t> tokens);
+
+  // ---- for saved sessions
+  /// Bytes that the cache holds of `length` tokens, in whole pages.
+  [[nodiscard]] uint64_t cache_bytes(uint32_t length) const;
+  /// Differs between engines whose caches differ in anything but their content.
+  [[nodiscard]] uint64_t cache_layout() const;
+  /// The cache of a sequence: cache_bytes(length(sequence)).
+  [[nodiscard]] Result<std::vector<std::byte>> read_cache(uint32_t sequence);
+  /// Gives a sequence what read_cache of a sequence of `length` tokens, of an engine with the same
+  /// layout, has returned. BadArgument: another number of bytes. ContextFull: no room.
+  [[nodiscard]] Result<void> write_cache(uint32_t sequence, uint32_t length,
+                                         std::span<const std::byte> bytes);
 
   // ---- for the quantiser
   /// Layers whose matrix inputs this engine observes (RunOptions::taps).

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <thread>
 
 #include "engine/base/checked.h"
@@ -47,14 +48,18 @@ class SharedError {
   std::atomic<bool> stop_{false};
 };
 
-// Runs job(i) for i in [0, count) on the machine's cores.
+// Runs job(i) for i in [0, count) on the machine's cores. Nothing may leave a thread but an error.
 template <class Job>
 Result<void> parallel(uint32_t count, const Job& job) {
   SharedError error;
   std::atomic<uint32_t> next{0};
   const auto work = [&] {
-    for (uint32_t i = next++; i < count && !error.stop(); i = next++)
-      if (auto done = job(i); !done) error.set(std::move(done.error()));
+    try {
+      for (uint32_t i = next++; i < count && !error.stop(); i = next++)
+        if (auto done = job(i); !done) error.set(std::move(done.error()));
+    } catch (const std::bad_alloc&) {
+      error.set({ErrorCode::OutOfMemory, "out of host memory while loading weights"});
+    }
   };
   std::vector<std::thread> threads;
   const uint32_t extra = std::min(std::max(std::thread::hardware_concurrency(), 1u), 8u) - 1;

@@ -97,6 +97,12 @@ size_t utf8_length(std::string_view text, size_t at) {
   return at < text.size() ? decode(text, at).bytes : 0;
 }
 
+size_t valid_utf8(std::string_view text) {
+  size_t at = 0;
+  while (const size_t bytes = utf8_length(text, at)) at += bytes;
+  return at;
+}
+
 std::string fold_case(std::string_view text) {
   std::string folded;
   folded.reserve(text.size());

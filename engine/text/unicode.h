@@ -37,6 +37,9 @@ struct Char {
 /// Length of the valid UTF-8 character at `at` (1..4), or 0 if there is none.
 [[nodiscard]] size_t utf8_length(std::string_view text, size_t at);
 
+/// Bytes in front of the first that is no part of a valid character; text.size() if all are.
+[[nodiscard]] size_t valid_utf8(std::string_view text);
+
 /// Text in which letters of both cases are one: simple case folding, characters of invalid bytes as
 /// they are.
 [[nodiscard]] std::string fold_case(std::string_view text);

@@ -147,6 +147,15 @@ Result<std::vector<DeviceSummary>> list_devices(const DeviceHooks& hooks) {
   return rows;
 }
 
+Result<DeviceSummary> find_device(const DeviceOptions& options) {
+  PUMICE_TRY_ASSIGN(const auto instance, create_instance({}));
+  PUMICE_TRY_ASSIGN(auto devices, find_physical_devices(*instance));
+  PUMICE_TRY_ASSIGN(PhysicalDevice chosen, select_device(devices, options.select));
+  uint32_t index = 0;
+  while (devices[index].handle != chosen.handle) ++index;
+  return DeviceSummary{index, masked(std::move(chosen.caps), options.without), {}};
+}
+
 Result<std::unique_ptr<Device>> open_device(const DeviceOptions& options,
                                             const DeviceHooks& hooks) {
   PUMICE_TRY_ASSIGN(auto context, create_context(options, hooks));

@@ -25,6 +25,10 @@ struct DeviceSummary {
 /// Fails with NoDevice when no driver is installed.
 [[nodiscard]] Result<std::vector<DeviceSummary>> list_devices();
 
+/// What uploads take beside the planned buffers where the host does not see device memory: two
+/// buffers used in turn.
+inline constexpr uint64_t kStagingBytes = uint64_t{2} * 16 << 20;
+
 struct DeviceOptions {
   std::string select;  ///< empty = best; an index, or a part of the device's name
   CapabilityMask without;
@@ -33,6 +37,10 @@ struct DeviceOptions {
   bool pipeline_statistics = false;  ///< keep what pipeline_statistics() reports (slower builds)
   std::string pipeline_cache;        ///< file path; empty = none
 };
+
+/// The device that Device::open would take, with the capabilities it would use: NoDevice, NotFound
+/// or Unsupported as that would say.
+[[nodiscard]] Result<DeviceSummary> find_device(const DeviceOptions& options);
 
 /// Counters that tests and `run` print.
 struct DeviceStatistics {

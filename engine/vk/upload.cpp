@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/vk/device.h"
+
 namespace pumice::vk {
 namespace {
 
-constexpr uint64_t kStagingBytes = uint64_t(16) << 20;
+constexpr uint64_t kSlotBytes = kStagingBytes / 2;
 constexpr auto kLimit = std::chrono::minutes(2);
 
 }  // namespace
@@ -27,7 +29,7 @@ Result<void> Uploader::create() {
   info.commandBufferCount = 1;
   for (Slot& slot : slots_) {
     PUMICE_TRY_ASSIGN(slot.staging,
-                      make_buffer(context_, {"staging", kStagingBytes, BufferDomain::Upload}));
+                      make_buffer(context_, {"staging", kSlotBytes, BufferDomain::Upload}));
     const VkResult result =
         context_.fn.AllocateCommandBuffers(context_.device, &info, &slot.commands);
     if (result != VK_SUCCESS) return context_.failed("vkAllocateCommandBuffers", result);
@@ -73,7 +75,7 @@ Result<void> Uploader::copy(const Buffer& target, uint64_t offset,
   const std::lock_guard lock(mutex_);
   while (!data.empty()) {
     PUMICE_TRY_ASSIGN(Slot * slot, begin());
-    const size_t bytes = std::min<size_t>(data.size(), kStagingBytes);
+    const size_t bytes = std::min<size_t>(data.size(), kSlotBytes);
     std::memcpy(slot->staging.mapped, data.data(), bytes);
     const VkBufferCopy region{0, offset, bytes};
     context_.fn.CmdCopyBuffer(slot->commands, slot->staging.handle.get(), target.handle.get(), 1,

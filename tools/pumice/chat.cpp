@@ -1,12 +1,11 @@
 // `pumice chat`: lines in, answers out, one sequence that grows. Ctrl-C stops an answer.
 #include <memory>
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "built_in_model.h"
 #include "command.h"
 #include "engine/base/platform.h"
-#include "engine/text/chat_template.h"
 #include "generate.h"
 #include "options.h"
 #include "output.h"
@@ -20,97 +19,53 @@ struct Options {
   std::string system, chat_template;
 };
 
-/// Without a chat format nothing tells a model to end its answer.
-constexpr int64_t kPlainTokens = 128;
-
 /// One conversation on sequence 0 of an engine.
-class Conversation {
+class Chat {
  public:
-  Conversation(Engine& engine, const Options& options, const std::optional<ChatTemplate>& chat)
-      : engine_(engine), options_(options), chat_(chat) {
-    limits_.n_predict = options.sampling.n_predict;
-    if (chat) limits_.stop_tokens = reply_end_tokens(engine.tokenizer(), *chat);
-    if (!chat && limits_.n_predict < 0) limits_.n_predict = kPlainTokens;
-    reset();
-  }
+  Chat(Engine& engine, const Options& options, const std::optional<ChatTemplate>& format)
+      : engine_(engine), options_(options), format_(format) {}
 
-  void reset() {
-    engine_.rewind(0, 0);
-    tokens_.clear();
-    pending_.clear();
-    sampling_ = sampling_options(options_.sampling);
-    engine_.set_sampling(0, sampling_);
+  /// Starts anew; also the first time.
+  [[nodiscard]] Result<void> reset() {
+    ConversationOptions options;
+    options.context = engine_.plan().options.context;
+    options.max_tokens = options_.sampling.n_predict;
+    if (!format_ && options.max_tokens < 0) options.max_tokens = Conversation::kPlainTokens;
+    session_.emplace(Conversation(engine_.tokenizer(), format_, options), 0,
+                     sampling_options(options_.sampling));
+    return session_->conversation().say(ChatRole::System, options_.system);
   }
 
   /// A turn that fails leaves the conversation as it was before.
   [[nodiscard]] tl::expected<Reply, Failure> answer(const std::string& text) {
-    PUMICE_TRY_ASSIGN(std::vector<int32_t> turn, encode_turn(text));
-    turn.insert(turn.begin(), pending_.begin(), pending_.end());
-    const uint32_t before = engine_.length(0);
-    std::vector<int32_t> seen = tokens_;
-    seen.insert(seen.end(), turn.begin(), turn.end());
-    engine_.set_history(0, seen);
-    auto reply = generate(engine_, 0, turn, limits_, sink());
-    if (!reply) {
-      engine_.rewind(0, before);
-      return reply;
-    }
-    tokens_ = std::move(seen);
-    pending_ = reply->not_yet_cached;
+    Conversation& conversation = session_->conversation();
+    const size_t before = conversation.messages().size();
+    PUMICE_TRY(conversation.say(ChatRole::User, text));
+    auto reply = generate(engine_, *session_, write_text);
+    if (!reply) PUMICE_TRY(conversation.rewind(before));
     return reply;
   }
 
-  [[nodiscard]] uint64_t seed() const { return sampling_.seed; }
-  [[nodiscard]] const SamplingOptions& sampling() const { return sampling_; }
+  [[nodiscard]] const SamplingOptions& sampling() const { return session_->sampling(); }
+  [[nodiscard]] bool begun() const { return !session_->conversation().tokens().empty(); }
 
  private:
-  Result<std::vector<int32_t>> encode_turn(const std::string& text) const {
-    const Tokenizer& tokenizer = engine_.tokenizer();
-    const bool first = engine_.length(0) == 0;
-    if (!chat_) {
-      EncodeOptions encode;
-      encode.add_bos = first;
-      return tokenizer.encode(first ? text : "\n" + text, encode);
-    }
-    if (!first) return encode_next_turn(tokenizer, *chat_, text, /*reply_ended=*/false);
-    std::vector<ChatMessage> messages;
-    if (!options_.system.empty()) messages.push_back({ChatRole::System, options_.system});
-    messages.push_back({ChatRole::User, text});
-    return encode_chat(tokenizer, *chat_, messages, true);
-  }
-
-  /// Formats differ in the white space before an answer; a reader needs none of it.
-  static TextSink sink() {
-    return [begun = false](std::string_view text) mutable -> Outcome {
-      if (!begun) text.remove_prefix(std::min(text.find_first_not_of(" \n"), text.size()));
-      if (text.empty()) return {};
-      begun = true;
-      return write_text(text);
-    };
-  }
-
   Engine& engine_;
   const Options& options_;
-  const std::optional<ChatTemplate>& chat_;
-  Limits limits_;
-  SamplingOptions sampling_;
-  std::vector<int32_t> tokens_;   ///< of the turns so far, for the repetition penalty
-  std::vector<int32_t> pending_;  ///< the last answer's tokens that the cache lacks
+  const std::optional<ChatTemplate>& format_;
+  std::optional<Session> session_;
 };
 
 /// No format in the file is a way to talk too; one that we cannot read is an error.
 Result<std::optional<ChatTemplate>> choose_format(const Engine& engine, const Options& options) {
-  if (options.chat_template.empty() && engine.tokenizer().chat_template().empty()) {
+  auto format = choose_chat_format(engine.tokenizer(), options.chat_template);
+  if (format && !*format && options.chat_template.empty())
     complain("this file has no chat format: your lines are continued as plain text");
-    return std::optional<ChatTemplate>();
-  }
-  PUMICE_TRY_ASSIGN(ChatTemplate chat,
-                    chat_template_for(engine.tokenizer(), options.chat_template));
-  return std::optional<ChatTemplate>(std::move(chat));
+  return format;
 }
 
 /// Reads lines until the end; `failed` counts turns without an answer.
-Outcome talk(Engine& engine, Conversation& conversation, bool verbose, int& failed) {
+Outcome talk(Engine& engine, Chat& chat, bool verbose, int& failed) {
   const bool terminal = is_terminal(Stream::Input);
   for (std::string line;;) {
     clear_interrupts();
@@ -119,7 +74,7 @@ Outcome talk(Engine& engine, Conversation& conversation, bool verbose, int& fail
     if (end != ReadEnd::Line || line == "/exit" || line == "/quit") break;
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
     if (line == "/reset") {
-      conversation.reset();
+      PUMICE_TRY(chat.reset());
       continue;
     }
     if (line == "/help") {
@@ -127,16 +82,17 @@ Outcome talk(Engine& engine, Conversation& conversation, bool verbose, int& fail
                  stderr);
       continue;
     }
-    const auto reply = conversation.answer(line);
+    const auto reply = chat.answer(line);
     if (!reply && reply.error().text.empty()) return tl::unexpected<Failure>(reply.error());
     if (Outcome written = write_text("\n"); !written) return written;
     if (!reply) {
-      complain(reply.error().text + (engine.length(0) > 0 ? " (/reset starts anew)" : ""));
+      complain(reply.error().text + (chat.begun() ? " (/reset starts anew)" : ""));
       ++failed;
     } else {
-      if (verbose) std::fputs(statistics_text(engine, *reply, conversation.seed()).c_str(), stderr);
-      if (reply->stop == StopReason::Interrupted) complain("stopped");
-      if (reply->stop == StopReason::ContextFull)
+      if (verbose)
+        std::fputs(statistics_text(engine, *reply, chat.sampling().seed).c_str(), stderr);
+      if (reply->end == ReplyEnd::Stopped) complain("stopped");
+      if (reply->end == ReplyEnd::ContextFull)
         complain("the context is full; /reset starts anew, -c gives a larger one");
     }
   }
@@ -144,7 +100,7 @@ Outcome talk(Engine& engine, Conversation& conversation, bool verbose, int& fail
   return {};
 }
 
-Outcome chat(Options options) {
+Outcome converse(Options options) {
   if (Outcome found = find_model(options.model.hub, options.model.model); !found) return found;
   Result<LoadOptions> load = load_options(options.model);
   if (!load) return usage("{}", load.error().text);
@@ -156,9 +112,10 @@ Outcome chat(Options options) {
         kFailed, fmt::format("{}: its vocabulary has ids but no texts, so nobody can chat with it",
                              options.model.model)));
   PUMICE_TRY_ASSIGN(const std::optional<ChatTemplate> format, choose_format(*engine, options));
-  Conversation conversation(*engine, options, format);
+  Chat chat(*engine, options, format);
+  PUMICE_TRY(chat.reset());
   if (options.model.verbose)
-    std::fputs(configuration_text(*engine, conversation.sampling()).c_str(), stderr);
+    std::fputs(configuration_text(*engine, chat.sampling()).c_str(), stderr);
   if (is_terminal(Stream::Input) && options.model.model == built_in_model())
     std::fputs("the built-in model, a small one; -m FILE loads another\n", stderr);
   if (is_terminal(Stream::Input))
@@ -166,8 +123,7 @@ Outcome chat(Options options) {
                  format ? format->name().c_str() : "plain text",
                  printable(engine->device().capabilities().device_name).c_str());
   int failed = 0;
-  if (Outcome talked = talk(*engine, conversation, options.model.verbose, failed); !talked)
-    return talked;
+  if (Outcome talked = talk(*engine, chat, options.model.verbose, failed); !talked) return talked;
   PUMICE_TRY(check_validation(*engine));
   // A person has seen the complaints; a program looks at the exit code.
   if (failed > 0 && !is_terminal(Stream::Input))
@@ -182,9 +138,10 @@ Action add_chat(CLI::App& app) {
   add_model_flags(app, options->model);
   add_sampling_flags(app, options->sampling);
   app.add_option("--system", options->system, "System text at the start of the conversation");
-  app.add_option("--chat-template", options->chat_template,
-                 "Chat format: " + ChatTemplate::names() + " (default: the file's)");
-  return [options] { return chat(*options); };
+  app.add_option(
+      "--chat-template", options->chat_template,
+      "Chat format: " + ChatTemplate::names() + " (default: the file's; none: plain text)");
+  return [options] { return converse(*options); };
 }
 
 }  // namespace pumice::command

@@ -145,8 +145,9 @@ class Examiner {
  public:
   Examiner(Engine& engine, const ChatTemplate& chat, const QaFlags& flags)
       : engine_(engine), chat_(chat), flags_(flags) {
-    limits_.n_predict = flags.max_tokens;
-    limits_.stop_tokens = reply_end_tokens(engine.tokenizer(), chat);
+    options_.context = engine.plan().options.context;
+    options_.max_tokens = flags.max_tokens;
+    options_.trims_front = false;
   }
 
   tl::expected<Answer, Failure> ask(const Question& question) {
@@ -164,9 +165,9 @@ class Examiner {
     auto reply = answer(messages);
     if (!reply) return tl::unexpected<Failure>(std::move(reply.error()));
     Answer answer;
-    answer.stopped = reply->stop == StopReason::ModelEnded;
-    answer.fits = reply->stop != StopReason::ContextFull || reply->tokens > 0;
-    answer.tokens = reply->tokens;
+    answer.stopped = reply->end == ReplyEnd::ModelEnded;
+    answer.fits = reply->end != ReplyEnd::ContextFull || reply->figures.tokens > 0;
+    answer.tokens = reply->figures.tokens;
     const std::string folded = text::fold_case(reply->text);
     for (const std::string& wanted : question.answers)
       answer.right |=
@@ -182,14 +183,13 @@ class Examiner {
     if (prompt.size() >= engine_.plan().options.context) {
       Reply reply;
       reply.text = too_long(prompt.size(), engine_.plan().options.context);
-      reply.stop = StopReason::ContextFull;
+      reply.end = ReplyEnd::ContextFull;
       return reply;
     }
-    engine_.rewind(0, 0);
-    engine_.set_sampling(0, {});
-    engine_.set_history(0, {});
-    auto reply = generate(engine_, 0, prompt, limits_, [](std::string_view) { return Outcome(); });
-    if (reply && reply->stop == StopReason::Interrupted)
+    Session session(Conversation(engine_.tokenizer(), chat_, options_), 0, {});
+    PUMICE_TRY(session.conversation().say_tokens(prompt, {}));
+    auto reply = generate(engine_, session, [](std::string_view) { return Outcome(); });
+    if (reply && reply->end == ReplyEnd::Stopped)
       return tl::unexpected<Failure>(Failure(kFailed, "interrupted"));
     return reply;
   }
@@ -197,7 +197,7 @@ class Examiner {
   Engine& engine_;
   const ChatTemplate& chat_;
   const QaFlags& flags_;
-  Limits limits_;
+  ConversationOptions options_;
 };
 
 bool is_failure(const Question& question, const Answer& answer) {
@@ -215,6 +215,12 @@ std::string failure_text(const Question& question, const Answer& answer) {
 }
 
 using Scores = std::vector<std::pair<std::string, Score>>;  ///< first seen first, "total" last
+
+Result<ChatTemplate> required_chat_format(const Tokenizer& tokenizer, const std::string& name) {
+  PUMICE_TRY_ASSIGN(std::optional<ChatTemplate> format, choose_chat_format(tokenizer, name));
+  if (!format) return ChatTemplate::recognise(tokenizer);  // says what is missing
+  return std::move(*format);
+}
 
 Scores scores_of(const std::vector<Question>& questions, const std::vector<Answer>& answers) {
   Scores scores;
@@ -297,7 +303,7 @@ Outcome examine(QaFlags flags) {
   if (flags.limit != 0 && flags.limit < questions.size()) questions.resize(flags.limit);
   PUMICE_TRY_ASSIGN(const std::unique_ptr<Engine> engine, Engine::load(*load));
   PUMICE_TRY_ASSIGN(const ChatTemplate chat,
-                    chat_template_for(engine->tokenizer(), flags.chat_template));
+                    required_chat_format(engine->tokenizer(), flags.chat_template));
   Examiner examiner(*engine, chat, flags);
   std::vector<Answer> answers;
   std::string failures;

@@ -4,26 +4,25 @@
 
 #include "engine/text/chat_template.h"
 #include "eval.h"
-#include "generate.h"
 #include "output.h"
 
 namespace pumice::command {
 
 Result<std::vector<uint8_t>> reply_positions(const quant::EvaluationText& text,
                                              const Tokenizer& tokenizer) {
-  PUMICE_TRY_ASSIGN(const ChatTemplate chat, chat_template_for(tokenizer, ""));
+  PUMICE_TRY_ASSIGN(const ChatTemplate chat, ChatTemplate::recognise(tokenizer));
   EncodeOptions encode;
   encode.parse_special = true;
   PUMICE_TRY_ASSIGN(const std::vector<int32_t> head,
                     tokenizer.encode(chat.style().generation, encode));
-  const std::vector<int32_t> ends = reply_end_tokens(tokenizer, chat);
+  const int32_t end = tokenizer.find_control(chat.style().reply_end);
   std::vector<uint8_t> marks(text.scored(), 0);
   uint64_t found = 0;
   for (uint32_t chunk = 0; chunk < text.chunks; ++chunk) {
     const std::span<const int32_t> tokens = text.chunk(chunk);
     bool inside = false;
     for (uint32_t i = 0; i + 1 < text.context; ++i) {
-      if (std::ranges::find(ends, tokens[i]) != ends.end()) inside = false;
+      if (tokens[i] == end) inside = false;
       const bool begins =
           i + 1 >= head.size() &&
           std::ranges::equal(tokens.subspan(i + 1 - head.size(), head.size()), head);

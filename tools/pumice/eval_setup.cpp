@@ -1,10 +1,10 @@
 // From flags to what an evaluation runs on: grid, text, reference.
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <filesystem>
 
 #include "engine/base/platform.h"
+#include "engine/session/option_words.h"
 #include "eval.h"
 #include "generate.h"
 #include "loader/gguf.h"
@@ -13,54 +13,8 @@
 namespace pumice::command {
 namespace {
 
-template <class Type>
-struct Word {
-  std::string_view word;
-  Type type;
-};
-
-constexpr std::array kActivations = {
-    Word<ActivationType>{"f32", ActivationType::F32},
-    Word<ActivationType>{"q8", ActivationType::Q8},
-    Word<ActivationType>{"auto", ActivationType::Auto},
-};
-constexpr std::array kCaches = {
-    Word<CacheType>{"f32", CacheType::F32},
-    Word<CacheType>{"f16", CacheType::F16},
-    Word<CacheType>{"q8_0", CacheType::Q8_0},
-    Word<CacheType>{"q4_0", CacheType::Q4_0},
-};
-constexpr std::string_view kRotated = "+rotate";
-
 /// Logits that are kept in memory rather than computed again or side by side, bytes.
 constexpr uint64_t kMostKept = uint64_t(1) << 30;
-
-template <class Table>
-auto find_word(const Table& table, const std::string& word, const char* flag)
-    -> Result<decltype(table[0].type)> {
-  std::string known;
-  for (const auto& row : table) {
-    if (row.word == word) return row.type;
-    known += fmt::format(" {}", row.word);
-  }
-  return fail(ErrorCode::BadArgument, "{}: \"{}\" is none of{}", flag, word, known);
-}
-
-/// "q8_0", "q8_0/q4_0" (K and V), each with "+rotate" behind it for a Hadamard transform.
-Result<CacheFormat> cache_of(std::string word) {
-  CacheFormat cache;
-  if (word.ends_with(kRotated)) {
-    cache.rotate = true;
-    word.resize(word.size() - kRotated.size());
-  }
-  const size_t slash = word.find('/');
-  PUMICE_TRY_ASSIGN(cache.k, find_word(kCaches, word.substr(0, slash), "--kv"));
-  cache.v = cache.k;
-  if (slash != std::string::npos) {
-    PUMICE_TRY_ASSIGN(cache.v, find_word(kCaches, word.substr(slash + 1), "--kv"));
-  }
-  return cache;
-}
 
 uint32_t context_of(const EvalFlags& flags, const model::Config& config) {
   return flags.model.context != 0 ? flags.model.context : std::min(config.context_length, 4096u);
@@ -169,8 +123,8 @@ Result<std::vector<NamedRun>> grid_of(const EvalFlags& flags) {
   std::vector<NamedRun> grid;
   for (const std::string& act : flags.act) {
     for (const std::string& kv : flags.kv) {
-      PUMICE_TRY_ASSIGN(const ActivationType activations, find_word(kActivations, act, "--act"));
-      PUMICE_TRY_ASSIGN(const CacheFormat cache, cache_of(kv));
+      PUMICE_TRY_ASSIGN(const ActivationType activations, parse_activations(act, "--act"));
+      PUMICE_TRY_ASSIGN(const CacheFormat cache, parse_cache(kv, "--kv"));
       NamedRun& named = grid.emplace_back(NamedRun{act, kv, {}});
       named.run.activations = activations;
       named.run.cache = cache;

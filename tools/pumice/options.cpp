@@ -9,20 +9,10 @@
 #include "built_in_model.h"
 #include "engine/base/log.h"
 #include "engine/base/platform.h"
+#include "engine/session/option_words.h"
 
 namespace pumice::command {
 namespace {
-
-struct MaskWord {
-  std::string_view word;
-  bool CapabilityMask::*flag;
-};
-
-constexpr std::array kMaskWords = {
-    MaskWord{"fp16", &CapabilityMask::fp16},         MaskWord{"dot8", &CapabilityMask::dot8},
-    MaskWord{"subgroup", &CapabilityMask::subgroup}, MaskWord{"coopmat", &CapabilityMask::coopmat},
-    MaskWord{"texel", &CapabilityMask::texel},
-};
 
 constexpr float kHuge = std::numeric_limits<float>::max();
 
@@ -75,25 +65,6 @@ bool show_progress(uint64_t done, uint64_t total) {
 
 }  // namespace
 
-Result<CapabilityMask> parse_mask(const std::string& words) {
-  CapabilityMask mask;
-  for (size_t begin = 0; begin < words.size();) {
-    const size_t end = std::min(words.find(',', begin), words.size());
-    const std::string_view word = std::string_view(words).substr(begin, end - begin);
-    const MaskWord* found = nullptr;
-    for (const MaskWord& row : kMaskWords)
-      if (row.word == word) found = &row;
-    if (!found) {
-      std::string known;
-      for (const MaskWord& row : kMaskWords) known += fmt::format(" {}", row.word);
-      return fail(ErrorCode::BadArgument, "--without: \"{}\" is none of{}", word, known);
-    }
-    mask.*found->flag = true;
-    begin = end + 1;
-  }
-  return mask;
-}
-
 Result<LoadOptions> load_options(const ModelFlags& flags) {
   LoadOptions options;
   options.model = flags.model;
@@ -105,7 +76,7 @@ Result<LoadOptions> load_options(const ModelFlags& flags) {
   options.run.deterministic = flags.deterministic;
   options.device.select = flags.device;
   options.device.validation = flags.validate;
-  PUMICE_TRY_ASSIGN(options.device.without, parse_mask(flags.without));
+  PUMICE_TRY_ASSIGN(options.device.without, parse_mask(flags.without, "--without"));
   const std::filesystem::path cache = cache_folder();
   if (!flags.no_cache && !cache.empty())
     options.device.pipeline_cache = (cache / "pipelines.bin").string();

@@ -49,7 +49,4 @@ void add_sampling_flags(CLI::App& app, SamplingFlags& flags);
 /// A negative seed becomes one from the clock.
 [[nodiscard]] SamplingOptions sampling_options(const SamplingFlags& flags);
 
-/// "fp16,dot8,subgroup,coopmat,texel" to a mask; an unknown word is an error that lists them.
-[[nodiscard]] Result<CapabilityMask> parse_mask(const std::string& words);
-
 }  // namespace pumice::command

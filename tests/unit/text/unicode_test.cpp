@@ -22,5 +22,18 @@ TEST(FoldCase, LettersOfBothCasesAreOne) {
   for (const Row& row : rows) EXPECT_EQ(fold_case(row.text), row.folded) << row.text;
 }
 
+TEST(ValidUtf8, EndsAtTheFirstByteThatIsNoCharacter) {
+  struct Row {
+    std::string_view text;
+    size_t valid;
+  };
+  const Row rows[] = {
+      {"", 0},         {"abc", 3},        {"a\xC3\xA9\xE4\xB8\x96", 6},
+      {"a\xC3(", 1},   {"ab\xE4\xB8", 2}, {"\xED\xA0\x80", 0},
+      {"\xC0\x80", 0},
+  };
+  for (const Row& row : rows) EXPECT_EQ(valid_utf8(row.text), row.valid) << row.text;
+}
+
 }  // namespace
 }  // namespace pumice::text
