@@ -2,22 +2,29 @@
 # the library, its header, the built-in model, find_package(pumice) and pkg-config's pumice.pc.
 include(CMakePackageConfigHelpers)
 
-add_library(pumice SHARED ${PROJECT_SOURCE_DIR}/engine/pumice.cpp)
+file(GLOB border CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/engine/pumice*.cpp)
+add_library(pumice_border OBJECT ${border})
+target_include_directories(pumice_border PRIVATE ${PROJECT_SOURCE_DIR}/engine)
+target_link_libraries(pumice_border PUBLIC pumice_session)
+target_compile_definitions(pumice_border PRIVATE PUMICE_BUILDING
+                                                 PUMICE_VERSION="${PROJECT_VERSION}")
+set_target_properties(pumice_border PROPERTIES CXX_VISIBILITY_PRESET hidden
+                                               VISIBILITY_INLINES_HIDDEN ON)
+pumice_warnings(pumice_border)
+
+add_library(pumice SHARED $<TARGET_OBJECTS:pumice_border>)
 add_library(pumice::pumice ALIAS pumice)
 target_include_directories(pumice PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/engine>
                                          $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-target_link_libraries(pumice PRIVATE pumice_loader)
-target_compile_definitions(pumice PRIVATE PUMICE_BUILDING PUMICE_VERSION="${PROJECT_VERSION}")
+target_link_libraries(pumice PRIVATE pumice_session)
 # While the version is 0.x, each minor version may break the interface.
-set_target_properties(pumice PROPERTIES
-  VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
-  CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+set_target_properties(pumice PROPERTIES LINKER_LANGUAGE CXX
+  VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 if(UNIX AND NOT APPLE)  # the stages inside are static libraries with ordinary visibility
   set(map ${PROJECT_SOURCE_DIR}/cmake/pumice.map)
   target_link_options(pumice PRIVATE -Wl,--version-script=${map} -Wl,--no-undefined)
   set_target_properties(pumice PROPERTIES LINK_DEPENDS ${map})
 endif()
-pumice_warnings(pumice)
 
 install(TARGETS pumice_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS pumice EXPORT pumiceTargets

@@ -1,129 +1,207 @@
-// Behind the public header: checks arguments, translates Results into statuses and keeps
-// exceptions inside. No logic.
+// Behind the public header: devices and models. Checks arguments and translates; no logic.
 #include "engine/pumice.h"
 
-#include <algorithm>
-#include <cstring>
-#include <memory>
-#include <new>
+#include <map>
+#include <mutex>
 #include <string>
 
-#include "engine/base/result.h"
-#include "loader/gguf.h"
-
-struct pm_model {
-  std::shared_ptr<const pumice::GgufFile> file;
-  std::string architecture, name;
-  uint32_t context_length = 0;
-  uint64_t weights = 0;
-};
+#include "engine/model/architectures.h"
+#include "engine/pumice_border.h"
+#include "engine/pumice_objects.h"
+#include "engine/session/inspect.h"
+#include "engine/session/option_words.h"
+#include "engine/text/chat_template.h"
 
 namespace {
 
-using pumice::Error;
-using pumice::ErrorCode;
-using pumice::Result;
+using namespace pumice;
+using namespace pumice::border;
 
-struct StatusRow {
-  pm_status status;
-  ErrorCode code;
-  const char* text;
-};
-
-constexpr StatusRow kStatuses[] = {
-    {PM_BAD_ARGUMENT, ErrorCode::BadArgument, "bad argument"},
-    {PM_BAD_FILE, ErrorCode::BadFile, "bad file"},
-    {PM_UNSUPPORTED, ErrorCode::Unsupported, "unsupported"},
-    {PM_NOT_FOUND, ErrorCode::NotFound, "not found"},
-    {PM_IO, ErrorCode::Io, "input or output failed"},
-    {PM_OUT_OF_MEMORY, ErrorCode::OutOfMemory, "out of memory"},
-    {PM_NO_DEVICE, ErrorCode::NoDevice, "no usable Vulkan device"},
-    {PM_DEVICE_LOST, ErrorCode::DeviceLost, "device lost"},
-    {PM_DRIVER, ErrorCode::Driver, "a driver call failed"},
-    {PM_CONTEXT_FULL, ErrorCode::ContextFull, "context full"},
-    {PM_NON_FINITE, ErrorCode::NonFinite, "not a finite number"},
-    {PM_CANCELLED, ErrorCode::Cancelled, "cancelled"},
-};
-
-pm_status status_of(ErrorCode code) {
-  for (const StatusRow& row : kStatuses)
-    if (row.code == code) return row.status;
-  return PM_BAD_ARGUMENT;
+pm_device_info info_of(const vk::DeviceSummary& summary) {
+  pm_device_info info = {};
+  info.index = summary.index;
+  copy_text(info.name, summary.caps.device_name);
+  copy_text(info.unusable, summary.unusable);
+  info.memory = summary.caps.device_memory;
+  info.memory_free = summary.caps.device_memory_free;
+  info.is_software = summary.caps.is_cpu;
+  return info;
 }
 
-/// Allocates nothing: it also reports that memory is out.
-pm_status report(pm_status status, const char* text, pm_error* error) {
-  constexpr size_t text_at = offsetof(pm_error, text);
-  if (!error || error->struct_size < text_at) return status;
-  error->status = status;
-  const size_t room = std::min<size_t>(error->struct_size - text_at, sizeof error->text);
-  if (room == 0) return status;
-  size_t length = std::min(std::strlen(text), room - 1);
-  if (text[length] != '\0')
-    while (length > 0 && (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80) --length;
-  std::memcpy(error->text, text, length);
-  error->text[length] = '\0';
-  return status;
-}
-
-/// Runs a function that returns Result<void>; what throws inside is the allocator.
-template <class Function>
-pm_status guarded(pm_error* error, Function&& function) {
-  try {
-    const Result<void> result = function();
-    if (result) return PM_OK;
-    return report(status_of(result.error().code), result.error().text.c_str(), error);
-  } catch (const std::bad_alloc&) {
-    return report(PM_OUT_OF_MEMORY, "out of host memory", error);
-  } catch (const std::exception& unexpected) {
-    return report(PM_IO, unexpected.what(), error);
-  } catch (...) {
-    return report(PM_IO, "an unknown failure", error);
+/// The host's own file layer behind ByteSource: one call at a time.
+class CallbackSource final : public ByteSource {
+ public:
+  CallbackSource(std::string name, const pm_source& source)
+      : name_(std::move(name)), source_(source) {}
+  [[nodiscard]] const std::string& name() const override { return name_; }
+  [[nodiscard]] uint64_t size() const override { return source_.size; }
+  [[nodiscard]] Result<void> read(uint64_t offset, std::span<std::byte> into) const override {
+    if (offset > size() || into.size() > size() - offset)
+      return fail(ErrorCode::BadArgument, "{}: bytes {}+{} are outside its {} bytes", name_, offset,
+                  into.size(), size());
+    const std::lock_guard lock(mutex_);
+    const int answer = source_.read(source_.user, offset, into.data(), into.size());
+    if (answer == 0) return {};
+    return fail(ErrorCode::Io, "{}: the read callback answered {} for bytes {}+{}", name_, answer,
+                offset, into.size());
   }
-}
+  [[nodiscard]] Result<std::span<const std::byte>> map() const override {
+    return fail(ErrorCode::Unsupported, "{}: can only be read", name_);
+  }
 
-Result<void> adopt(Result<std::shared_ptr<const pumice::GgufFile>> opened, pm_model** out) {
+ private:
+  std::string name_;
+  pm_source source_;
+  mutable std::mutex mutex_;
+};
+
+Result<void> adopt(Result<std::shared_ptr<const GgufFile>> opened, pm_model** out) {
   PUMICE_TRY(opened);
-  auto model = std::make_unique<pm_model>();
-  model->file = std::move(*opened);
-  const pumice::Metadata& metadata = model->file->metadata();
+  auto model = std::make_unique<pm_model>(std::move(*opened));
+  const GgufFile& file = model->shared->file();
+  const Metadata& metadata = file.metadata();
   PUMICE_TRY_ASSIGN(model->architecture, metadata.get_string("general.architecture"));
   PUMICE_TRY_ASSIGN(model->name, metadata.get_string_or("general.name", ""));
   PUMICE_TRY_ASSIGN(model->context_length,
                     metadata.get_u32_or(model->architecture + ".context_length", 0));
-  for (const pumice::TensorInfo& tensor : model->file->tensors())
-    model->weights += tensor.n_weights;
+  for (const TensorInfo& tensor : file.tensors()) model->weights += tensor.n_weights;
+  if (const auto config = model::read_config(file); !config)
+    model->unsupported = config.error().text;
+  if (const auto format = metadata.get_string_or("tokenizer.chat_template", ""))
+    if (const auto known = ChatTemplate::recognise(*format)) model->chat_template = known->name();
   *out = model.release();
   return {};
 }
 
+Result<RunOptions> run_options(const pm_load_options& given) {
+  constexpr uint32_t kMostSessions = 64;
+  RunOptions run;
+  run.context = given.context;
+  run.max_sequences = std::max(given.sessions, 1u);
+  if (given.chunk != 0) run.max_chunk = given.chunk;
+  run.deterministic = given.deterministic != 0;
+  if (run.max_sequences > kMostSessions)
+    return fail(ErrorCode::BadArgument, "{} sessions; the most is {}", run.max_sequences,
+                kMostSessions);
+  if (given.activations) {
+    PUMICE_TRY_ASSIGN(run.activations, parse_activations(given.activations, "activations"));
+  }
+  if (given.cache) {
+    PUMICE_TRY_ASSIGN(run.cache, parse_cache(given.cache, "cache"));
+  }
+  return run;
+}
+
+Result<LoadOptions> load_options(const pm_device& device, const pm_load_options& given) {
+  LoadOptions load;
+  PUMICE_TRY_ASSIGN(load.run, run_options(given));
+  load.device = device.options;
+  load.open_device = device.open;
+  load.paced = given.paced != 0;
+  if (given.progress)
+    load.progress = [given](uint64_t done, uint64_t total) {
+      return given.progress(given.user, done, total) == 0;
+    };
+  return load;
+}
+
+std::string text_or_empty(const char* text) {
+  return text ? text : "";
+}
+
+/// "blk.3 attention" is one of many dispatches called "attention".
+std::string_view family_of(std::string_view label) {
+  return label.starts_with("blk.") ? label.substr(std::min(label.find(' ') + 1, label.size()))
+                                   : label;
+}
+
+std::vector<pm_kernel_time> by_family(const std::vector<vk::Timing>& timings) {
+  std::map<std::string_view, double> families;
+  for (const vk::Timing& timing : timings) families[family_of(timing.label)] += timing.microseconds;
+  std::vector<pm_kernel_time> rows;
+  for (const auto& [name, microseconds] : families) {
+    pm_kernel_time row = {};
+    row.microseconds = float(microseconds);
+    copy_text(row.name, name);
+    rows.push_back(row);
+  }
+  std::stable_sort(rows.begin(), rows.end(), [](const pm_kernel_time& a, const pm_kernel_time& b) {
+    return a.microseconds > b.microseconds;
+  });
+  return rows;
+}
+
 }  // namespace
 
-const char* pm_version(void) {
-  return PUMICE_VERSION;
+// ---- devices
+
+pm_status pm_device_list(pm_device_info* rows, uint32_t* count, pm_error* error) {
+  return guarded(error, [&]() -> Result<void> {
+    PUMICE_TRY(require("pm_device_list", {{"count", count}}));
+    PUMICE_TRY_ASSIGN(const auto devices, vk::list_devices());
+    std::vector<pm_device_info> infos;
+    for (const vk::DeviceSummary& device : devices) infos.push_back(info_of(device));
+    return write_rows<pm_device_info>("pm_device_list", rows, count, infos);
+  });
 }
 
-const char* pm_status_text(pm_status status) {
-  if (status == PM_OK) return "ok";
-  for (const StatusRow& row : kStatuses)
-    if (row.status == status) return row.text;
-  return "unknown status";
+pm_status pm_device_open(const pm_device_options* options, pm_device** device, pm_error* error) {
+  return guarded(error, [&]() -> Result<void> {
+    PUMICE_TRY(require("pm_device_open", {{"device", device}}));
+    PUMICE_TRY_ASSIGN(const pm_device_options given, read_struct("pm_device_open", options));
+    auto made = std::make_unique<pm_device>();
+    vk::DeviceOptions& chosen = made->options;
+    chosen.select = text_or_empty(given.select);
+    chosen.pipeline_cache = text_or_empty(given.pipeline_cache);
+    chosen.timestamps = given.time_kernels != 0;
+    PUMICE_TRY_ASSIGN(chosen.without, parse_mask(text_or_empty(given.without), "without"));
+    made->look = [chosen] { return vk::find_device(chosen); };
+    PUMICE_TRY(made->look());
+    *device = made.release();
+    return {};
+  });
 }
+
+void pm_device_close(pm_device* device) {
+  delete device;
+}
+
+pm_status pm_device_describe(const pm_device* device, pm_device_info* info, pm_error* error) {
+  return guarded(error, [&]() -> Result<void> {
+    PUMICE_TRY(require("pm_device_describe", {{"device", device}, {"info", info}}));
+    PUMICE_TRY_ASSIGN(const vk::DeviceSummary summary, device->look());
+    return write_struct("pm_device_describe", info, info_of(summary));
+  });
+}
+
+// ---- models
 
 pm_status pm_model_open(const char* path, pm_model** model, pm_error* error) {
-  if (!path || !model)
-    return report(PM_BAD_ARGUMENT, "pm_model_open: path and model must not be NULL", error);
-  return guarded(error, [&] { return adopt(pumice::open_gguf(std::string(path)), model); });
+  return guarded(error, [&]() -> Result<void> {
+    PUMICE_TRY(require("pm_model_open", {{"path", path}, {"model", model}}));
+    return adopt(open_gguf(std::string(path)), model);
+  });
 }
 
 pm_status pm_model_open_memory(const char* name, const void* bytes, size_t size, pm_model** model,
                                pm_error* error) {
-  if (!name || !model || (!bytes && size > 0))
-    return report(PM_BAD_ARGUMENT, "pm_model_open_memory: name, bytes and model must not be NULL",
-                  error);
-  return guarded(error, [&] {
+  return guarded(error, [&]() -> Result<void> {
+    PUMICE_TRY(
+        require("pm_model_open_memory", {{"name", name}, {"bytes", bytes}, {"model", model}}));
     const std::span data(static_cast<const std::byte*>(bytes), size);
-    return adopt(pumice::open_gguf(pumice::borrow_memory(name, data)), model);
+    return adopt(open_gguf(borrow_memory(name, data)), model);
+  });
+}
+
+pm_status pm_model_open_source(const char* name, const pm_source* source, pm_model** model,
+                               pm_error* error) {
+  return guarded(error, [&]() -> Result<void> {
+    PUMICE_TRY(
+        require("pm_model_open_source", {{"name", name}, {"source", source}, {"model", model}}));
+    PUMICE_TRY_ASSIGN(const pm_source given, read_struct("pm_model_open_source", source));
+    if (given.read == nullptr)
+      return fail(ErrorCode::BadArgument, "pm_model_open_source: read must not be NULL");
+    return adopt(open_gguf(std::make_shared<CallbackSource>(name, given)), model);
   });
 }
 
@@ -132,18 +210,79 @@ void pm_model_close(pm_model* model) {
 }
 
 pm_status pm_model_describe(const pm_model* model, pm_model_info* info, pm_error* error) {
-  if (!model || !info)
-    return report(PM_BAD_ARGUMENT, "pm_model_describe: model and info must not be NULL", error);
-  if (info->struct_size < sizeof info->struct_size)
-    return report(PM_BAD_ARGUMENT, "pm_model_describe: set info->struct_size first", error);
-  pm_model_info full = {};
-  full.struct_size = info->struct_size;
-  full.context_length = model->context_length;
-  full.architecture = model->architecture.c_str();
-  full.name = model->name.c_str();
-  full.weights = model->weights;
-  full.tensor_bytes = model->file->tensor_bytes();
-  full.tensors = model->file->tensors().size();
-  std::memcpy(info, &full, std::min<size_t>(info->struct_size, sizeof full));
-  return PM_OK;
+  return guarded(error, [&]() -> Result<void> {
+    PUMICE_TRY(require("pm_model_describe", {{"model", model}, {"info", info}}));
+    const GgufFile& file = model->shared->file();
+    model->usage = model->shared->usage();
+    pm_model_info full = {};
+    full.context_length = model->context_length;
+    full.architecture = model->architecture.c_str();
+    full.name = model->name.c_str();
+    full.weights = model->weights;
+    full.tensor_bytes = file.tensor_bytes();
+    full.tensors = file.tensors().size();
+    full.chat_template = model->chat_template.c_str();
+    full.unsupported = model->unsupported.c_str();
+    full.loaded = model->usage.loaded;
+    full.sessions = model->usage.free_places;
+    full.device = model->usage.device.c_str();
+    full.configuration = model->usage.configuration.c_str();
+    full.device_bytes = model->usage.device_bytes;
+    full.allocations = model->usage.allocations;
+    full.pipelines = model->usage.pipelines;
+    full.load_seconds = model->usage.load_seconds;
+    return write_struct("pm_model_describe", info, full);
+  });
+}
+
+pm_status pm_model_inspect(const pm_model* model, const pm_device* device,
+                           const pm_load_options* options, pm_memory* memory, pm_error* error) {
+  return guarded(error, [&]() -> Result<void> {
+    PUMICE_TRY(require("pm_model_inspect", {{"model", model}, {"memory", memory}}));
+    PUMICE_TRY_ASSIGN(const pm_load_options given, read_struct("pm_model_inspect", options));
+    PUMICE_TRY_ASSIGN(const RunOptions run, run_options(given));
+    pm_memory full = {};
+    Result<ModelNeeds> needs;
+    if (device != nullptr) {
+      PUMICE_TRY_ASSIGN(const vk::DeviceSummary summary, device->look());
+      full.available = summary.caps.device_memory_free;
+      needs = inspect_model(model->shared->file(), summary.caps, run);
+    } else {
+      needs = inspect_model(model->shared->file(), run);
+    }
+    PUMICE_TRY(needs);
+    full.context = needs->context;
+    full.weights = needs->weights;
+    full.cache = needs->cache;
+    full.scratch = needs->scratch;
+    full.staging = needs->staging;
+    full.total = needs->total();
+    return write_struct("pm_model_inspect", memory, full);
+  });
+}
+
+pm_status pm_model_load(pm_model* model, pm_device* device, const pm_load_options* options,
+                        pm_error* error) {
+  return guarded(error, [&]() -> Result<void> {
+    PUMICE_TRY(require("pm_model_load", {{"model", model}, {"device", device}}));
+    PUMICE_TRY_ASSIGN(const pm_load_options given, read_struct("pm_model_load", options));
+    PUMICE_TRY_ASSIGN(LoadOptions load, load_options(*device, given));
+    return model->shared->load(std::move(load));
+  });
+}
+
+pm_status pm_model_unload(pm_model* model, pm_error* error) {
+  return guarded(error, [&]() -> Result<void> {
+    PUMICE_TRY(require("pm_model_unload", {{"model", model}}));
+    return model->shared->unload();
+  });
+}
+
+pm_status pm_model_kernel_times(const pm_model* model, pm_kernel_time* rows, uint32_t* count,
+                                pm_error* error) {
+  return guarded(error, [&]() -> Result<void> {
+    PUMICE_TRY(require("pm_model_kernel_times", {{"model", model}, {"count", count}}));
+    PUMICE_TRY_ASSIGN(const auto timings, model->shared->timings());
+    return write_rows<pm_kernel_time>("pm_model_kernel_times", rows, count, by_family(timings));
+  });
 }

@@ -36,9 +36,9 @@ const std::vector<Arrow>& arrows() {
         // the scale search runs kernels of its own
         "engine/schedule/dispatch.h", "engine/vk/device.h", "shaders/shared/"}},
       {"engine/pumice.h", {}},
-      {"engine/pumice.cpp",
-       {"engine/pumice.h", "engine/base/", "engine/session/", "loader/gguf.h",
-        "loader/quant_type.h"}},
+      {"engine/pumice",
+       {"engine/pumice", "engine/base/", "engine/model/architectures.h", "engine/session/",
+        "engine/text/", "engine/vk/device.h", "loader/"}},
       {"shaders/", {}},
       {"shaders/module_lookup.cpp", {"engine/schedule/dispatch.h"}},  // what it defines
       {"demo/", {"engine/pumice.h"}},
