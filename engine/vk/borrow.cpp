@@ -80,20 +80,31 @@ void drop_debug_functions(DeviceFunctions& fn) {
   fn.CmdEndDebugUtilsLabelEXT.pointer = nullptr;
 }
 
-Result<std::unique_ptr<Context>> borrow_context(const HostDevice& host,
-                                                const DeviceOptions& options,
-                                                const DeviceHooks& hooks) {
+Result<void> check_handles(const HostDevice& host) {
   if (host.device == VK_NULL_HANDLE || host.queue == VK_NULL_HANDLE)
     return fail(ErrorCode::BadArgument, "the host's device and queue are needed");
   if ((host.lock_queue == nullptr) != (host.unlock_queue == nullptr))
     return fail(ErrorCode::BadArgument, "lock_queue and unlock_queue come together");
+  return {};
+}
+
+/// The physical device with nothing but what the host enabled on it.
+Result<PhysicalDevice> describe_lent(const Instance& instance, const HostDevice& host) {
+  PUMICE_TRY_ASSIGN(PhysicalDevice device, describe_usable(instance, host.physical_device));
+  PUMICE_TRY(take_queue_family(instance, device, host.queue_family));
+  mask(device, host);
+  return device;
+}
+
+Result<std::unique_ptr<Context>> borrow_context(const HostDevice& host,
+                                                const DeviceOptions& options,
+                                                const DeviceHooks& hooks) {
+  PUMICE_TRY(check_handles(host));
   auto context = std::make_unique<Context>();
   context->hooks = hooks;
   PUMICE_TRY_ASSIGN(context->instance, adopt_instance(host.get_instance_proc_addr, host.instance,
                                                       host.api_version, hooks));
-  PUMICE_TRY_ASSIGN(context->physical, describe_usable(*context->instance, host.physical_device));
-  PUMICE_TRY(take_queue_family(*context->instance, context->physical, host.queue_family));
-  mask(context->physical, host);
+  PUMICE_TRY_ASSIGN(context->physical, describe_lent(*context->instance, host));
   apply_mask(context->physical, options, hooks);
   if (host.allocator != nullptr) {
     context->host_allocator = *host.allocator;
@@ -127,6 +138,14 @@ Result<HostRequirements> host_requirements(PFN_vkGetInstanceProcAddr get, VkInst
   requirements.queue_family = device.queue_family;
   requirements.summary = {0, std::move(device.caps), std::move(device.unusable)};
   return requirements;
+}
+
+Result<DeviceSummary> look_at_host(const HostDevice& host, const CapabilityMask& without) {
+  PUMICE_TRY(check_handles(host));
+  PUMICE_TRY_ASSIGN(const auto instance, adopt_instance(host.get_instance_proc_addr, host.instance,
+                                                        host.api_version, {}));
+  PUMICE_TRY_ASSIGN(PhysicalDevice device, describe_lent(*instance, host));
+  return DeviceSummary{0, masked(std::move(device.caps), without), {}};
 }
 
 Result<std::unique_ptr<Device>> borrow_device(const HostDevice& host, const DeviceOptions& options,

@@ -53,6 +53,10 @@ struct HostRequirements {
                                                          VkPhysicalDevice physical_device,
                                                          uint32_t api_version);
 
+/// What borrow_device would give: its errors, and the capabilities that the device would use.
+[[nodiscard]] Result<DeviceSummary> look_at_host(const HostDevice& host,
+                                                 const CapabilityMask& without);
+
 /// The host's handles must outlive the device. Of the options `select`, `validation` and
 /// `pipeline_statistics` do not apply. BadArgument: null handles, a queue family without compute.
 /// NoDevice: the baseline is missing.
