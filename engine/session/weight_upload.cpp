@@ -58,10 +58,10 @@ Result<void> parallel(uint32_t count, const Job& job) {
       for (uint32_t i = next++; i < count && !error.stop(); i = next++)
         if (auto done = job(i); !done) error.set(std::move(done.error()));
     } catch (const std::bad_alloc&) {
-      error.set({ErrorCode::OutOfMemory, "out of host memory while loading weights"});
+      error.set({ErrorCode::OutOfMemory, "no host memory"});  // short enough not to need any
     }
   };
-  std::vector<std::thread> threads;
+  std::vector<std::jthread> threads;
   const uint32_t extra = std::min(std::max(std::thread::hardware_concurrency(), 1u), 8u) - 1;
   for (uint32_t i = 0; i < std::min(extra, count); ++i) {
     try {
@@ -71,7 +71,7 @@ Result<void> parallel(uint32_t count, const Job& job) {
     }
   }
   work();
-  for (std::thread& thread : threads) thread.join();
+  for (std::jthread& thread : threads) thread.join();
   return error.result();
 }
 

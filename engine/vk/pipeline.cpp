@@ -2,6 +2,7 @@
 #include "engine/vk/pipeline.h"
 
 #include <algorithm>
+#include <new>
 #include <set>
 #include <system_error>
 #include <thread>
@@ -204,11 +205,18 @@ Result<OwnedPipeline> PipelineStore::make_pipeline(const Kernel& kernel,
 Result<void> PipelineStore::compile(std::vector<Job>& jobs) {
   std::vector<Error> errors(jobs.size());
   std::vector<char> failed(jobs.size(), 0);
+  const auto make = [&](const Job& job) -> Result<OwnedPipeline> {
+    try {
+      return make_pipeline(*job.second->kernel, job.first.constants);
+    } catch (const std::bad_alloc&) {  // short enough not to need any
+      return tl::unexpected(Error{ErrorCode::OutOfMemory, "no host memory"});
+    }
+  };
   std::atomic<size_t> next = 0;
   std::atomic<bool> stop = false;
   const auto work = [&] {
     for (size_t i = next++; i < jobs.size() && !stop; i = next++) {
-      auto made = make_pipeline(*jobs[i].second->kernel, jobs[i].first.constants);
+      auto made = make(jobs[i]);
       if (made) {
         jobs[i].second->handle = std::move(*made);
         continue;
@@ -220,7 +228,7 @@ Result<void> PipelineStore::compile(std::vector<Job>& jobs) {
   };
   unsigned wanted = context_.hooks.threads;
   if (wanted == 0) wanted = std::clamp(std::thread::hardware_concurrency(), 1u, kMaxThreads);
-  std::vector<std::thread> threads;
+  std::vector<std::jthread> threads;
   for (size_t i = 1; i < std::min<size_t>(wanted, jobs.size()); ++i) {
     try {
       threads.emplace_back(work);
@@ -229,7 +237,7 @@ Result<void> PipelineStore::compile(std::vector<Job>& jobs) {
     }
   }
   work();
-  for (std::thread& thread : threads) thread.join();
+  for (std::jthread& thread : threads) thread.join();
   for (size_t i = 0; i < jobs.size(); ++i)
     if (failed[i]) return tl::unexpected(std::move(errors[i]));
   return {};
