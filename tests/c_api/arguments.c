@@ -1,6 +1,7 @@
 /* What a caller can get wrong: every function, every pointer, sizes, roles, texts, order.
  * Usage: arguments MODEL.gguf */
 #include <math.h>
+#include <pumice_vulkan.h>
 
 #include "check.h"
 
@@ -63,6 +64,29 @@ static void null_pointers(pm_device* device, pm_model* model, pm_session* sessio
   pm_model_close(NULL);
   pm_device_close(NULL);
   CHECK(pm_model_open(NULL, NULL, NULL) == PM_BAD_ARGUMENT); /* nobody has to ask why */
+}
+
+/* The same for a host with a device of its own, and the device that it lends is none. */
+static void nothing_to_lend(pm_session* session) {
+  pm_vulkan_requirements wish = {sizeof wish};
+  pm_vulkan_host host = {sizeof host};
+  pm_device* device = NULL;
+  pm_ticket ticket = 7;
+  REFUSED(PM_BAD_ARGUMENT, "requirements",
+          pm_vulkan_query_requirements(NULL, NULL, NULL, VK_API_VERSION_1_2, NULL, &error));
+  REFUSED(PM_BAD_ARGUMENT, "vkGetInstanceProcAddr",
+          pm_vulkan_query_requirements(NULL, NULL, NULL, VK_API_VERSION_1_2, &wish, &error));
+  REFUSED(PM_BAD_ARGUMENT, "host", pm_device_borrow(NULL, &device, &error));
+  REFUSED(PM_BAD_ARGUMENT, "device", pm_device_borrow(&host, NULL, &error));
+  REFUSED(PM_BAD_ARGUMENT, "queue", pm_device_borrow(&host, &device, &error));
+  host.struct_size = 0;
+  REFUSED(PM_BAD_ARGUMENT, "struct_size", pm_device_borrow(&host, &device, &error));
+  REFUSED(PM_BAD_ARGUMENT, "session", pm_session_record(NULL, NULL, 1, &ticket, &error));
+  REFUSED(PM_BAD_ARGUMENT, "commands", pm_session_record(session, NULL, 1, &ticket, &error));
+  REFUSED(PM_BAD_ARGUMENT, "session", pm_ticket_done(NULL, 1, &error));
+  REFUSED(PM_BAD_ARGUMENT, "ticket 1", pm_ticket_done(session, 1, &error));
+  REFUSED(PM_BAD_ARGUMENT, "ticket 1", pm_ticket_discarded(session, 1, &error));
+  CHECK(device == NULL && ticket == 7);
 }
 
 /* A struct whose size nobody set, in every function that takes one. */
@@ -225,6 +249,7 @@ int main(int count, char** arguments) {
   MUST(pm_model_load(model, device, &load, &error));
   MUST(pm_session_open(model, NULL, &session, &error));
   null_pointers(device, model, session);
+  nothing_to_lend(session);
   sizes(device, model, session);
   options(model);
   sampling(session);
