@@ -13,6 +13,7 @@
 #include "engine/quant/encode.h"
 #include "engine/quant/feedback_store.h"
 #include "engine/quant/ordered_work.h"
+#include "engine/quant/scale_search.h"
 #include "engine/quant/tensor_weights.h"
 #include "loader/gguf_writer.h"
 
@@ -116,7 +117,11 @@ Result<void> Pipeline::encode(const TensorSlice& slice, std::span<const float> w
   const bool feeds = feedback_ && statistics && statistics->gram && has_grid(planned.type) &&
                      slice.count % width == 0;
   if (!feeds) {
-    encode_rows(planned.type, weights, std::min(slice.count, width), importance_of(slice), out);
+    const uint64_t columns = std::min(slice.count, width);
+    if (output_.search)
+      output_.search->encode_rows(planned.type, weights, columns, importance_of(slice), out);
+    else
+      encode_rows(planned.type, weights, columns, importance_of(slice), out);
     return {};
   }
   const uint64_t matrix = statistics->matrices == 1 ? 0 : slice.matrix;

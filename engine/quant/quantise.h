@@ -18,6 +18,8 @@
 
 namespace pumice::quant {
 
+class ScaleSearch;
+
 struct QuantiseRequest {
   TypeRequest types;
   bool allow_requantize = false;  ///< tensors that are quantised already may be quantised again
@@ -69,6 +71,7 @@ struct QuantiseOutput {
   std::vector<std::string> inputs;  ///< files that must not be written over
   uint32_t threads = 0;             ///< 0 = all cores
   QuantiseWatch watch;              ///< may be empty
+  ScaleSearch* search = nullptr;    ///< null = on the cores
 };
 
 /// Writes the planned file: the model's keys with those of the quantisation, no split. The same

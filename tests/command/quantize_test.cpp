@@ -192,6 +192,7 @@ TEST_F(Quantize, WhatIsRefusedSaysWhyAndLeavesNothing) {
       {"m.gguf out.gguf Q4_0 --tensor-type 'attn(=q4_0'", 2, "attn("},
       {"m.gguf out.gguf Q4_0 --output-tensor-type q9", 2, "q9"},
       {"m.gguf out.gguf Q4_0 --threads 0", 2, "--threads"},
+      {"m.gguf out.gguf Q4_0 --search tpu", 2, "--search"},
       {"missing.gguf out.gguf Q4_0", 1, "missing.gguf"},
       {"m.gguf m.gguf Q4_0", 1, "m.gguf: is read from"},
       {"m.gguf hard.gguf Q4_0", 1, "is read from"},
@@ -222,6 +223,30 @@ TEST_F(Quantize, WhatIsRefusedSaysWhyAndLeavesNothing) {
     EXPECT_EQ(ran.err.find('\n'), ran.err.size() - 1) << "not one line:\n" << ran.err;
     EXPECT_EQ(files(), before) << row.line;
   }
+}
+
+TEST_F(Quantize, TheGpuWritesTheSameFile) {
+  if (shell(folder, "@ devices").exit != 0) GTEST_SKIP() << "no Vulkan device is here";
+  importance("blk.0.attn_v.weight", 256).write(work() + "/i.gguf");
+  const char* flags = "--imatrix i.gguf --tensor-type token_embd=q4_k";
+  const Ran ran =
+      run(fmt::format("@ quantize m.gguf cpu.gguf Q6_K {} --search cpu && "
+                      "@ quantize m.gguf gpu.gguf Q6_K {} --search gpu --json",
+                      flags, flags));
+  ASSERT_EQ(ran.exit, 0) << ran.err;
+  EXPECT_EQ(json::parse(ran.out)["slices_on_gpu"], 3);
+  EXPECT_EQ(content(work() + "/cpu.gguf"), content(work() + "/gpu.gguf"));
+}
+
+TEST_F(Quantize, WithoutAGpuOnlyTheWishForOneFails) {
+  const std::string nowhere = "export VK_ICD_FILENAMES=/nowhere VK_DRIVER_FILES=/nowhere; ";
+  const auto before = files();
+  const Ran wished = run(nowhere + "@ quantize m.gguf out.gguf Q4_0 --search gpu");
+  EXPECT_EQ(wished.exit, 1);
+  EXPECT_NE(wished.err.find("--search gpu: "), std::string::npos) << wished.err;
+  EXPECT_EQ(wished.err.find('\n'), wished.err.size() - 1) << "not one line:\n" << wished.err;
+  EXPECT_EQ(files(), before);
+  EXPECT_EQ(run(nowhere + "@ quantize m.gguf out.gguf Q4_0").exit, 0);
 }
 
 TEST_F(Quantize, AFullDiskIsNoticedBeforeAndWhile) {

@@ -10,8 +10,10 @@
 
 #include "command.h"
 #include "engine/base/platform.h"
+#include "engine/quant/block_grid.h"
 #include "engine/quant/quantise.h"
 #include "engine/quant/recipe.h"
+#include "engine/quant/scale_search.h"
 #include "loader/gguf.h"
 #include "output.h"
 #include "quantize_budget.h"
@@ -27,6 +29,7 @@ struct Options {
   std::vector<std::string> tensor_types;
   bool pure = false, dry_run = false, json = false, allow_requantize = false;
   uint32_t threads = 0;
+  std::string search = "auto";
   MethodFlags methods;
   BudgetFlags budget;
 
@@ -112,6 +115,24 @@ Result<quant::ImportanceMatrix> read_importance_of(const std::string& path, cons
   return matrix;
 }
 
+/// Null where the cores search alone.
+Result<std::unique_ptr<quant::ScaleSearch>> open_search_of(const Options& options,
+                                                           const quant::QuantisePlan& plan) {
+  uint64_t weights = 0;
+  for (const quant::PlannedTensor& planned : plan.tensors)
+    if (planned.type != planned.tensor->type && quant::has_grid(planned.type))
+      weights += planned.tensor->n_weights;
+  using enum quant::SearchPlace;
+  const auto place = options.search == "cpu" ? Cpu : options.search == "gpu" ? Device : Auto;
+  vk::DeviceOptions device;
+  device.select = options.budget.device;
+  if (const std::filesystem::path cache = cache_folder(); !cache.empty())
+    device.pipeline_cache = (cache / "pipelines.bin").string();
+  auto search = quant::open_search(place, device, weights);
+  if (!search) return fail_in("--search gpu", std::move(search.error()));
+  return search;
+}
+
 /// `budget` is null without --budget; it was shown already, except as JSON.
 Outcome write_model(const Options& options, const GgufFile& model, const quant::QuantisePlan& plan,
                     const quant::QuantiseRequest& request, const BudgetChoice* budget) {
@@ -122,6 +143,9 @@ Outcome write_model(const Options& options, const GgufFile& model, const quant::
                                   options.budget.sensitivity_file})
     if (!file.empty()) output.inputs.push_back(file);
   output.threads = options.threads;
+  PUMICE_TRY_ASSIGN(const std::unique_ptr<quant::ScaleSearch> search,
+                    open_search_of(options, plan));
+  output.search = search.get();
   count_interrupts();
   double seconds = 0;
   {
@@ -137,10 +161,13 @@ Outcome write_model(const Options& options, const GgufFile& model, const quant::
     auto json = plan_json(model, plan);
     json["output"] = options.out;
     json["seconds"] = seconds;
+    if (search) json["slices_on_gpu"] = search->slices_on_device();
     if (budget) json["allocation"] = budget_json(*budget);
     return write_json(json);
   }
-  complain(fmt::format("{}: {}", options.out, summary_text(plan, seconds)));
+  const uint64_t slices = search ? search->slices_on_device() : 0;
+  complain(fmt::format("{}: {}{}", options.out, summary_text(plan, seconds),
+                       slices ? fmt::format("; {} slices searched on the GPU", slices) : ""));
   return {};
 }
 
@@ -211,6 +238,9 @@ Action add_quantize(CLI::App& app) {
   add_budget_flags(app, options->budget);
   app.add_option("-t,--threads", options->threads, "Threads (default: all cores)")
       ->check(CLI::Range(1, 1024));
+  app.add_option("--search", options->search,
+                 "Where scales are searched for: auto (where it is faster, per type), cpu, gpu")
+      ->check(CLI::IsMember({"auto", "cpu", "gpu"}));
   app.add_flag("--pure", options->pure, "TYPE for every matrix, without the mix's rules");
   app.add_flag("--allow-requantize", options->allow_requantize,
                "Quantise what is quantised already");

@@ -316,7 +316,8 @@ void add_budget_flags(CLI::App& app, BudgetFlags& flags) {
   app.add_option("--sensitivity-file", flags.sensitivity_file,
                  "JSON of the measurements: read where it exists, else written");
   app.add_option("--pareto", flags.pareto, "Write the Pareto front: FILE.svg or FILE.json");
-  app.add_option("--device", flags.device, "Device that measures: index or part of its name");
+  app.add_option("--device", flags.device,
+                 "Device that measures and searches: index or part of its name");
 }
 
 Outcome check_budget_flags(const BudgetFlags& flags) {
