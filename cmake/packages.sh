@@ -11,6 +11,12 @@ BUILD_PACKAGES=(
   libcurl4-openssl-dev libssl-dev ca-certificates  # -hf: downloads, their hash, whom to trust
   nlohmann-json3-dev libcli11-dev
 )
+WINDOW_PACKAGES=(                                # pumice-chat; without them it is left out
+  libglfw3-dev libimgui-dev libstb-dev           # window, widgets, PNG files
+  libfontconfig-dev libfreetype-dev fonts-dejavu-core
+  libsqlite3-dev libmd4c-dev                     # history, markdown
+)
+SCREENSHOT_PACKAGES=(xvfb)                       # a display for machines without one
 TEST_PACKAGES=(
   libgtest-dev
   mesa-vulkan-drivers vulkan-validationlayers    # lavapipe, RADV's compiler, the layer
