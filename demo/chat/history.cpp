@@ -195,6 +195,19 @@ Outcome<void> History::show(int64_t conversation, int64_t leaf) {
   });
 }
 
+Outcome<void> History::set_setting(std::string_view key, std::string_view value) {
+  return transact(*database_, Durability::Process, [&] {
+    return run(*database_, "INSERT OR REPLACE INTO setting(key, value) VALUES (?, ?)", key, value);
+  });
+}
+
+std::string History::setting(std::string_view key) {
+  auto rows = bound(*database_, "SELECT value FROM setting WHERE key = ?", key);
+  if (!rows) return {};
+  const Outcome<bool> row = rows->step();
+  return row && *row ? rows->text(0) : std::string();
+}
+
 /// Inside a transaction.
 Outcome<int64_t> History::insert(int64_t conversation, int64_t parent, Role role,
                                  MessageState state, std::string_view text,

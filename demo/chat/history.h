@@ -83,6 +83,11 @@ class History {
   /// Remembers which branch is on screen.
   [[nodiscard]] Outcome<void> show(int64_t conversation, int64_t leaf);
 
+  /// Small things that the window remembers, such as its colours and recent files.
+  [[nodiscard]] Outcome<void> set_setting(std::string_view key, std::string_view value);
+  /// Empty where it was never set.
+  [[nodiscard]] std::string setting(std::string_view key);
+
   /// The whole tree, parents before children.
   [[nodiscard]] Outcome<std::vector<Message>> messages(int64_t conversation);
   /// Messages that hold every word of `words`, anywhere, in any case; the newest first. Text of an

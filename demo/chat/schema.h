@@ -38,6 +38,8 @@ CREATE TABLE piece(
   text TEXT NOT NULL);
 CREATE INDEX piece_message ON piece(message);
 
+CREATE TABLE setting(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
 -- Groups of three characters find any part of a word in every script, also those without spaces.
 CREATE VIRTUAL TABLE found USING fts5(text, content='message', content_rowid='id',
                                       tokenize='trigram');

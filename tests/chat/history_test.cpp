@@ -171,6 +171,15 @@ TEST(History, TwoWindowsSeeEachOther) {
   EXPECT_FALSE(first->add(talk, 0, Role::User, "to a conversation that is gone"));
 }
 
+TEST(History, RemembersSettings) {
+  Folder folder;
+  fine(opened(folder.file())->set_setting("colours", "light"));
+  auto history = opened(folder.file());
+  fine(history->set_setting("colours", "dark"));
+  EXPECT_EQ(history->setting("colours"), "dark");
+  EXPECT_EQ(history->setting("nothing"), "");
+}
+
 TEST(History, AReadOnlyFileIsUsedFromACopyAndSaysWhy) {
   if (geteuid() == 0) GTEST_SKIP() << "root may write everything";
   Folder folder;
