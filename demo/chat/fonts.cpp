@@ -39,27 +39,6 @@ bool is_silent(uint32_t code) {
 
 }  // namespace
 
-uint32_t next_code_point(std::string_view& text) {
-  const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
-  const uint32_t lead = byte(0);
-  const size_t more = lead < 0x80   ? 0
-                      : lead < 0xC2 ? 9
-                      : lead < 0xE0 ? 1
-                      : lead < 0xF0 ? 2
-                      : lead < 0xF5 ? 3
-                                    : 9;
-  uint32_t code = more == 0 ? lead : lead & (0x3Fu >> more);
-  for (size_t i = 1; more < 9 && i <= more; ++i) {
-    if (i >= text.size() || (byte(i) & 0xC0) != 0x80) {
-      text.remove_prefix(i);
-      return 0xFFFD;
-    }
-    code = code << 6 | (byte(i) & 0x3Fu);
-  }
-  text.remove_prefix(more == 9 ? 1 : more + 1);
-  return more == 9 ? 0xFFFD : code;
-}
-
 struct Fonts::Library {
   std::unique_ptr<FontFiles> files;
 };
@@ -199,10 +178,11 @@ bool Fonts::draw(Slot& slot, Face face, uint32_t code) {
 void Fonts::enter(Slot& slot, uint32_t code, const ImFontGlyph& given) {
   ImFont& font = *slot.font;
   const int at = static_cast<int>(code);
+  if (font.Glyphs.empty()) font.FallbackAdvanceX = given.AdvanceX;
   if (at >= font.IndexLookup.Size) {
     const int size = std::min((at / 256 + 1) * 256, static_cast<int>(kLastCode) + 1);
     font.IndexLookup.resize(size, kNone);
-    font.IndexAdvanceX.resize(size, -1.0f);
+    font.IndexAdvanceX.resize(size, font.FallbackAdvanceX);
   }
   ImFontGlyph glyph = given;
   glyph.Codepoint = code & kLastCode;
@@ -211,7 +191,6 @@ void Fonts::enter(Slot& slot, uint32_t code, const ImFontGlyph& given) {
   font.IndexAdvanceX[at] = glyph.AdvanceX;
   font.Used4kPagesMap[at / 4096 / 8] |= static_cast<ImU8>(1 << ((at / 4096) & 7));
   font.FallbackGlyph = font.Glyphs.Data;  // the array may have moved
-  font.FallbackAdvanceX = font.FallbackGlyph->AdvanceX;
 }
 
 std::string Fonts::missing_text() const {

@@ -14,6 +14,7 @@
 
 #include "glyph_atlas.h"
 #include "outcome.h"
+#include "utf8.h"
 
 namespace pumice::chat {
 
@@ -73,8 +74,5 @@ class Fonts {
   bool full_ = false;  ///< a glyph found no room since the last restart
   std::set<uint32_t> missing_;
 };
-
-/// The next code point of UTF-8 from `text`, which is shortened; U+FFFD for bytes that are none.
-[[nodiscard]] uint32_t next_code_point(std::string_view& text);
 
 }  // namespace pumice::chat

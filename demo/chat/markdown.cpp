@@ -7,6 +7,8 @@
 #include <array>
 #include <utility>
 
+#include "utf8.h"
+
 namespace pumice::chat {
 namespace {
 
@@ -15,18 +17,6 @@ constexpr size_t kLongestText = 512 << 10;
 
 std::string attribute_text(const MD_ATTRIBUTE& attribute) {
   return attribute.text ? std::string(attribute.text, attribute.size) : std::string();
-}
-
-void put_utf8(std::string& out, uint32_t code) {
-  if (code < 0x80) {
-    out += static_cast<char>(code);
-    return;
-  }
-  const int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
-  constexpr std::array<int, 4> kLead = {0, 0xC0, 0xE0, 0xF0};
-  out += static_cast<char>(kLead[static_cast<size_t>(more)] | static_cast<int>(code >> (6 * more)));
-  for (int i = more - 1; i >= 0; --i)
-    out += static_cast<char>(0x80 | static_cast<int>((code >> (6 * i)) & 0x3F));
 }
 
 struct Entity {
@@ -52,7 +42,7 @@ std::string entity_text(std::string_view entity) {
   }
   if (code == 0 || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) code = 0xFFFD;
   std::string out;
-  put_utf8(out, code);
+  append_utf8(out, code);
   return out;
 }
 
