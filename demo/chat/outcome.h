@@ -13,6 +13,7 @@ namespace pumice::chat {
 /// What, where, and what to do about it; written for the person in front of the window.
 struct Trouble {
   std::string text;
+  bool lost_device = false;  ///< the window's own: a fresh one may do
 };
 
 template <class T>
