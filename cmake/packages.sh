@@ -16,7 +16,7 @@ WINDOW_PACKAGES=(                                # pumice-chat; without them it 
   libfontconfig-dev libfreetype-dev fonts-dejavu-core
   libsqlite3-dev libmd4c-dev                     # history, markdown
 )
-SCREENSHOT_PACKAGES=(xvfb)                       # a display for machines without one
+SCREENSHOT_PACKAGES=(xvfb xauth)                 # a display for machines without one
 TEST_PACKAGES=(
   libgtest-dev
   mesa-vulkan-drivers vulkan-validationlayers    # lavapipe, RADV's compiler, the layer
@@ -103,6 +103,15 @@ configure() {
   (cd "$ROOT" && cmake --preset "$preset" "${fresh[@]}" "${launcher[@]}" "$@") >&2 && return 0
   say "CMake could not configure $folder; its messages are above"
   return 1
+}
+
+# has_target FOLDER OUTPUT: true when that build makes the file.
+has_target() { grep -q "^build $2:" "$ROOT/$1/build.ninja"; }
+
+# True when all that pumice-chat needs is installed.
+window_packages() {
+  command -v pkg-config >/dev/null &&
+    pkg-config --exists glfw3 imgui stb fontconfig freetype2 sqlite3 md4c vulkan
 }
 
 # build FOLDER [TARGET...]: says nothing when there is nothing to do.
