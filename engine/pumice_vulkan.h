@@ -109,7 +109,8 @@ PM_API pm_status pm_session_record(pm_session* session, VkCommandBuffer commands
 /* Every ticket is reported exactly once, in any order, through any session of the model: done, when
  * the queue has finished its command buffer (a fence or semaphore of that submission was waited
  * for); or discarded, when the buffer will never be submitted, also after a loss of the device:
- * what it held is then written again by later calls. As long as tickets are out, pm_session_step
+ * what it held is then written again by later calls (all of the token where younger slices have run
+ * meanwhile: report a discard before you submit more). As long as tickets are out, pm_session_step
  * and PM_SAVE_CACHE of the model's sessions, pm_model_load and pm_model_unload fail with
  * PM_BAD_ARGUMENT; report them before you close the model's last session. */
 PM_API pm_status pm_ticket_done(pm_session* session, pm_ticket ticket, pm_error* error);
