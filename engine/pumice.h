@@ -24,8 +24,9 @@
  *   - Threads: an object is used by one thread at a time, whichever. Different objects may be used
  *     at the same time, also sessions of one model: their steps take turns, and loading one model
  *     does not stop another. pm_session_stop may be called from any thread at any time. Callbacks
- *     run during the call that they were given to, maybe on a thread of pumice, one at a time, and
- *     call no function of this header on the same object.
+ *     run during the call that they were given to, maybe on a thread of pumice, each once at a time
+ *     (`progress` may run beside `read`), and call no function of this header on that model or on
+ *     its sessions, pm_session_stop excepted: it would wait for itself.
  */
 #ifndef PUMICE_H
 #define PUMICE_H

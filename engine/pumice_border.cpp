@@ -44,13 +44,14 @@ pm_status status_of(ErrorCode code) {
   return PM_BAD_ARGUMENT;
 }
 
-void copy_text(std::span<char> out, std::string_view text) {
-  if (out.empty()) return;
+size_t copy_text(std::span<char> out, std::string_view text) {
+  if (out.empty()) return 0;
   size_t length = std::min(text.size(), out.size() - 1);
   if (length < text.size())
     while (length > 0 && (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80) --length;
   std::memcpy(out.data(), text.data(), length);
   out[length] = '\0';
+  return length;
 }
 
 pm_status report(pm_status status, std::string_view text, pm_error* error) {

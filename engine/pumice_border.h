@@ -74,14 +74,17 @@ template <class Struct>
                                       std::span<const Struct> rows) {
   const uint32_t room = out == nullptr ? 0 : *count;
   for (uint32_t i = 0; i < std::min<size_t>(room, rows.size()); ++i) {
-    auto* at = reinterpret_cast<std::byte*>(out) + size_t{out->struct_size} * i;
-    PUMICE_TRY(write_struct(call, reinterpret_cast<Struct*>(at), rows[i]));
+    auto* bytes = reinterpret_cast<std::byte*>(out) + size_t{out->struct_size} * i;
+    auto* at = reinterpret_cast<Struct*>(bytes);
+    if (at->struct_size != out->struct_size)  // it would be written over its neighbour
+      return fail(ErrorCode::BadArgument, "{}: set struct_size of every row first", call);
+    PUMICE_TRY(write_struct(call, at, rows[i]));
   }
   *count = uint32_t(rows.size());
   return {};
 }
 
-/// Cut where longer, never within a character.
-void copy_text(std::span<char> out, std::string_view text);
+/// Cut where longer, never within a character. The bytes that were copied, without the zero.
+size_t copy_text(std::span<char> out, std::string_view text);
 
 }  // namespace pumice::border

@@ -120,8 +120,8 @@ pm_status pm_session_read(pm_session* session, char* buffer, size_t capacity, si
     if (capacity < 5)
       return fail(ErrorCode::BadArgument, "pm_session_read: capacity {}; 5 are needed", capacity);
     Conversation& conversation = session->session.conversation();
-    copy_text({buffer, capacity}, conversation.unread());
-    const size_t bytes = std::strlen(buffer);
+    // Not strlen: a model may write U+0000, behind which nothing would ever be read.
+    const size_t bytes = copy_text({buffer, capacity}, conversation.unread());
     conversation.take_unread(bytes);
     if (length) *length = bytes;
     return {};

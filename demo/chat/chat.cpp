@@ -144,6 +144,7 @@ void Chat::finish_answer(const TalkState& state) {
   if (state.ending == PM_CONTEXT_LIMIT)
     notice_ = "The context is full: begin a new conversation, or load the model with a larger one.";
   refresh_list();
+  if (!history_.conversation(current_.id)) begin_new();  // another window removed it meanwhile
 }
 
 void Chat::abandon_answer() {

@@ -79,12 +79,14 @@ Outcome<void> Gpu::choose(std::string_view name) {
   std::vector<VkPhysicalDevice> devices(count);
   vkEnumeratePhysicalDevices(instance, &count, devices.data());
   int best = -1;
+  // a number is the engine's index of a device, and no part of a name
+  const bool part = name.find_first_not_of("0123456789") != std::string_view::npos;
   for (VkPhysicalDevice each : devices) {
     VkPhysicalDeviceProperties found;
     vkGetPhysicalDeviceProperties(each, &found);
     const int drawing = present_family(each, surface);
     const bool named =
-        !name.empty() && std::string_view(found.deviceName).find(name) != std::string_view::npos;
+        part && std::string_view(found.deviceName).find(name) != std::string_view::npos;
     const int score = rank(found.deviceType) + (named ? 10 : 0);
     if (drawing < 0 || score <= best) continue;
     best = score;

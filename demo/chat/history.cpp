@@ -250,9 +250,12 @@ Outcome<int64_t> History::begin(int64_t conversation, int64_t parent, std::strin
   return id;
 }
 
+/// Where another window removed the message, its words go with it.
 Outcome<void> History::append(int64_t message, std::string_view text) {
   return transact(*database_, Durability::Process, [&] {
-    return run(*database_, "INSERT INTO piece(message, text) VALUES (?, ?)", message, text);
+    return run(*database_,
+               "INSERT INTO piece(message, text) SELECT id, ?2 FROM message WHERE id = ?1", message,
+               text);
   });
 }
 

@@ -22,9 +22,11 @@ Face heading_face(int level) {
 void MessageView::update(Fonts& fonts, const Look& look, const std::string& text, bool finished,
                          bool plain, float width) {
   const float ratio = ImGui::GetIO().FontGlobalScale * fonts.scale();
+  const uint32_t side = fonts.texture().side();
   if (size_ == text.size() && width_ == width && unit_ == look.unit && finished_ == finished &&
-      ratio_ == ratio)
+      ratio_ == ratio && side_ == side)
     return;
+  side_ = side;
   size_ = text.size(), width_ = width, unit_ = look.unit, finished_ = finished, ratio_ = ratio;
   blocks_.clear();
   std::vector<Block> blocks;

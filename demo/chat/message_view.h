@@ -41,6 +41,7 @@ class MessageView {
   std::vector<Laid> blocks_;
   size_t size_ = SIZE_MAX;  ///< of the text that is laid out
   float width_ = 0, unit_ = 0, ratio_ = 0;
+  uint32_t side_ = 0;  ///< of the glyphs' atlas: a larger one began without this text's
   bool finished_ = false;
   float height_ = 0, width_used_ = 0;
 };

@@ -9,8 +9,9 @@ inline constexpr int kApplicationId = 0x70756D63;
 /// Row i brings a file of version i to version i + 1.
 inline constexpr const char* kMigrations[] = {
     R"sql(
+-- AUTOINCREMENT: an id is not given again, which another window may still write to.
 CREATE TABLE conversation(
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
   title TEXT NOT NULL,
   system TEXT NOT NULL,
   leaf INTEGER NOT NULL DEFAULT 0,
@@ -18,7 +19,7 @@ CREATE TABLE conversation(
 CREATE INDEX conversation_touched ON conversation(touched);
 
 CREATE TABLE message(
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
   conversation INTEGER NOT NULL REFERENCES conversation(id) ON DELETE CASCADE,
   parent INTEGER REFERENCES message(id) ON DELETE CASCADE,
   role INTEGER NOT NULL,

@@ -10,6 +10,7 @@ namespace pumice::chat {
 namespace {
 
 constexpr uint64_t kPatience = 5'000'000'000;  ///< ns that a frame may take before it is an error
+constexpr uint64_t kHidden = 1'000'000'000;    ///< ns without an image: nobody sees the window
 
 Outcome<void> make_framebuffer(VkDevice device, VkRenderPass pass, VkImageView view,
                                VkExtent2D extent, VkFramebuffer* out) {
@@ -210,14 +211,16 @@ Outcome<void> Screen::show(const ImDrawData& draw, GlyphAtlas& atlas, ImVec4 bac
       static_cast<uint32_t>(height) != extent_.height)
     if (auto made = create_swapchain(); !made) return made;
   if (targets_.empty()) return {};
-  if (auto begun = begin(); !begun) return begun;
+  if (auto waited = finish(); !waited) return waited;  // its semaphore is free again
   uint32_t index = 0;
   const VkResult acquired =
-      vkAcquireNextImageKHR(gpu_->device, swapchain_, kPatience, acquired_, VK_NULL_HANDLE, &index);
+      vkAcquireNextImageKHR(gpu_->device, swapchain_, kHidden, acquired_, VK_NULL_HANDLE, &index);
+  if (acquired == VK_TIMEOUT || acquired == VK_NOT_READY) return {};
   stale_ = acquired == VK_ERROR_OUT_OF_DATE_KHR || acquired == VK_SUBOPTIMAL_KHR;
   if (acquired == VK_ERROR_OUT_OF_DATE_KHR) return {};  // the next frame makes a new one
   if (acquired != VK_SUBOPTIMAL_KHR)
     if (auto got = checked(acquired, "vkAcquireNextImageKHR"); !got) return got;
+  if (auto begun = begin(); !begun) return begun;
   if (auto ready = painter_->prepare(draw, atlas); !ready) return ready;
   painter_->record_uploads(commands_);
   const Target& target = targets_[index];

@@ -258,6 +258,7 @@ void Talk::perform_load(const LoadRequest& request) {
   if (!done) release();
   std::lock_guard lock(mutex_);
   if (load_) return;  // another was chosen meanwhile
+  cancel_ = false;    // a word that came too late is not meant for the next recover()
   state_.phase = done ? Phase::Ready : Phase::Empty;
   state_.trouble = done ? std::string() : std::move(done.error().text);
   state_.tokens = 0;

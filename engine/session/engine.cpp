@@ -86,6 +86,7 @@ Result<void> Engine::allocate() {
   step_words_ = {reinterpret_cast<uint32_t*>(step.data()), step.size() / 4};
   sequences_.resize(plan_.options.max_sequences);
   submissions_.assign(plan_.max_output_columns, 0);
+  slices_out_.reserve(vk::kParts);  // what a host's buffer holds must not go unreported
   for (uint32_t page = plan_.pages; page > 0; --page) free_pages_.push_back(page - 1);
   // The scrap sequence's pages all are the one past the pool.
   const StepLayout& layout = plan_.layout;

@@ -58,7 +58,10 @@ Result<double> Engine::settle_all() {
     if (!settled && !error) error = std::move(settled.error());
     slices_out_.erase(slices_out_.begin());
   }
-  if (error) return tl::unexpected(std::move(*error));
+  if (error) {
+    if (slices_out_.empty()) gap_ = false;  // with the step: the next would wait for ever
+    return tl::unexpected(std::move(*error));
+  }
   if (slices_out_.empty()) PUMICE_TRY(go_on_from_reports());
   return us;
 }

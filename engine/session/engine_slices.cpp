@@ -12,8 +12,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// A list that took longer in one submission is run in parts from then on: drivers reset a device
-/// that works on one submission for seconds, and other programs wait for it.
+/// A list that took longer than this is run in parts the next time: drivers reset a device that
+/// works on one submission for seconds, and other programs wait for it.
 constexpr double kMostWholeUs = 250e3, kLongPartUs = 100e3;
 /// A call that has less left of its budget does not start another part.
 constexpr double kSmallestRest = 0.1;
@@ -87,6 +87,7 @@ Result<void> Engine::run_part(const SlicePlan& plan, Progress& progress) {
   const Clock::time_point start = Clock::now();
   StepCommand& command = *work_.command;
   command.in_parts = true;
+  if (work_.at == Place{}) command.parts_us = 0;
   PUMICE_TRY_ASSIGN(const vk::PartId part, device_->submit_part({command.id, work_.at, plan.to}));
   const double host_us = us_since(start);
   auto times = device_->wait_part(part);
@@ -103,6 +104,8 @@ Result<void> Engine::run_part(const SlicePlan& plan, Progress& progress) {
   device_->end_part(part);
   PUMICE_TRY(std::move(times));
   work_.at = plan.to;
+  command.parts_us += wall_us;
+  if (work_.at == command.end()) command.whole_us = command.parts_us;  // once slow is not for ever
   progress.gpu_us += gpu_us;
   progress.planned_us += plan.us;
   progress.segments += plan.pieces;

@@ -61,6 +61,7 @@ uint32_t Session::cached_tokens() const {
 }
 
 void Session::adopt_cache(uint32_t tokens) {
+  in_step_ = false;  // write_cache has ended the engine's, though the counts may look current
   const std::span<const int32_t> all = conversation_.tokens();
   cached_.assign(all.begin(), all.begin() + tokens);
   revision_ = conversation_.revision();

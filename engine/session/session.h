@@ -44,6 +44,8 @@ class Session {
   [[nodiscard]] Result<void> rewind(size_t count);
   /// Ends the reply at the next chance; from any thread.
   void request_stop() { stop_ = true; }
+  /// What was asked for before another conversation was put in.
+  void forget_stop() { stop_ = false; }
 
   /// Tokens of the conversation, from its beginning, that the cache holds.
   [[nodiscard]] uint32_t cached_tokens() const;

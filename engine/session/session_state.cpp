@@ -143,14 +143,14 @@ Result<void> check_header(std::span<const std::byte> state, uint64_t fingerprint
   ByteCursor cursor(state);
   if (cursor.read<uint32_t>() != kMagic)
     return fail(ErrorCode::BadFile, "this is not a saved session: it does not begin with PMSS");
-  if (const auto version = cursor.read<uint32_t>(); version != kVersion)
-    return fail(ErrorCode::Unsupported,
-                "the saved session has version {}; this library reads version {}", version,
-                kVersion);
   ByteCursor tail(state.last(kHashBytes));
   const auto body = state.first(state.size() - kHashBytes);
   if (tail.read<uint64_t>() != XXH3_64bits(body.data(), body.size()))
     return fail(ErrorCode::BadFile, "the saved session is damaged: its checksum is another");
+  if (const auto version = cursor.read<uint32_t>(); version != kVersion)
+    return fail(ErrorCode::Unsupported,
+                "the saved session has version {}; this library reads version {}", version,
+                kVersion);
   if (const auto made = cursor.read<uint64_t>(); made != fingerprint)
     return fail(ErrorCode::BadArgument,
                 "the session was saved with another model (fingerprint {:016x}, this one has "
@@ -227,6 +227,7 @@ Result<std::optional<SavedCache>> load_session(Session& session, uint64_t finger
   }
   conversation.set_max_tokens(std::max<int64_t>(max_tokens, -1));
   session.set_sampling(sampling);
+  session.forget_stop();
   if (cache.tokens == 0 || cache.tokens > conversation.tokens().size())
     return std::optional<SavedCache>();
   return std::optional<SavedCache>(std::move(cache));

@@ -148,6 +148,7 @@ Result<void> SharedModel::step(Place& place, Session& session, double budget_us)
   catch_up(place, session);
   PUMICE_TRY_ASSIGN(const double left, finish_other(place, std::max(budget_us, 1.0)));
   if (left <= 0) return {};
+  stepping_ = &place;  // also where it throws
   const Result<void> stepped = session.step(*engine_, left);
   stepping_ = session.in_step() ? &place : nullptr;
   stepped_ |= session.figures().steps > 0;

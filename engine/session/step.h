@@ -48,7 +48,8 @@ enum class StepPhase : uint8_t {
 struct StepCommand {
   vk::CommandId id = 0;
   PacedList list;
-  double whole_us = 0;    ///< what its last run in one submission took
+  double whole_us = 0;    ///< what its last run took, in one submission or in all its parts
+  double parts_us = 0;    ///< what the parts of the run in progress took so far
   bool in_parts = false;  ///< it has run in parts since
 
   [[nodiscard]] Place end() const { return {uint32_t(list.classes.size()), 0}; }

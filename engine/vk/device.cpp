@@ -2,6 +2,7 @@
 #include "engine/vk/device.h"
 
 #include <cstring>
+#include <exception>
 
 #include "engine/base/checked.h"
 #include "engine/base/log.h"
@@ -23,12 +24,15 @@ class VulkanDevice final : public Device {
         recorder_(*context_, buffers_, pipelines_, timeline_) {}
 
   ~VulkanDevice() override {
-    if (context_->borrowed())
-      (void)timeline_.wait(timeline_.last(), std::chrono::minutes(2));
-    else if (timeline_.last() != 0)
-      context_->wait_idle();
-    if (const auto saved = pipelines_.save_cache(); !saved)
-      log_warning("the pipeline cache was not written: {}", saved.error().text);
+    try {
+      if (context_->borrowed())
+        (void)timeline_.wait(timeline_.last(), std::chrono::minutes(2));
+      else if (timeline_.last() != 0)
+        context_->wait_idle();
+      if (const auto saved = pipelines_.save_cache(); !saved)
+        log_warning("the pipeline cache was not written: {}", saved.error().text);
+    } catch (const std::exception&) {  // no host memory: then the cache is not written
+    }
   }
 
   Result<void> create(const std::string& pipeline_cache) {

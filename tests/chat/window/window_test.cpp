@@ -40,8 +40,10 @@ Picture read_picture(const std::string& path) {
 bool draws(const Folder& folder, const std::string& options, Picture& picture) {
   if (shell(folder, "command -v xvfb-run").exit != 0) return false;
   const std::string path = folder.file("picture.png");
-  const Ran ran = shell(folder, "xvfb-run -a -s '-screen 0 1280x1024x24' @ --sample " + options +
-                                    " --screenshot " + quoted(path));
+  const Ran ran = shell(folder,
+                        "env -u WAYLAND_DISPLAY -u XDG_RUNTIME_DIR xvfb-run -a -s "
+                        "'-screen 0 1280x1024x24' @ --sample " +
+                            options + " --screenshot " + quoted(path));
   if (ran.err.find("Vulkan") != std::string::npos) return false;
   EXPECT_EQ(ran.exit, 0) << ran.err;
   EXPECT_EQ(ran.err, "");
@@ -51,8 +53,9 @@ bool draws(const Folder& folder, const std::string& options, Picture& picture) {
 
 TEST(WindowTest, SaysWhatIsWrongInOneLine) {
   Folder folder;
-  const Ran dark = shell(
-      folder, "env -u DISPLAY -u WAYLAND_DISPLAY @ --history " + quoted(folder.file("history.db")));
+  const Ran dark =
+      shell(folder, "env -u DISPLAY -u WAYLAND_DISPLAY -u XDG_RUNTIME_DIR @ --history " +
+                        quoted(folder.file("history.db")));
   EXPECT_EQ(dark.exit, 1);
   EXPECT_NE(dark.err.find("no window can be opened here"), std::string::npos) << dark.err;
   EXPECT_EQ(lines(dark.err), 1u);
