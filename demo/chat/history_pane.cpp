@@ -98,11 +98,7 @@ void show_list(App& app) {
 
 void show_history_pane(App& app, ImVec2 size) {
   const Look& look = app.look;
-  ImGui::PushStyleColor(ImGuiCol_ChildBg, look.pane);
-  ImGui::PushStyleVar(ImGuiStyleVar_ChildRounding, 0.0f);
-  ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(look.px(12), look.px(12)));
-  ImGui::BeginChild("history", size, false, ImGuiWindowFlags_AlwaysUseWindowPadding);
-  ImGui::PopStyleVar(2);
+  begin_pane(look, "history", size, 12);
   if (button(app.fonts, look, ButtonKind::Normal, "+  New conversation",
              ImGui::GetContentRegionAvail().x)) {
     app.chat.begin_new();
@@ -126,8 +122,7 @@ void show_history_pane(App& app, ImVec2 size) {
     show_hits(app);
   ImGui::EndChild();
   ImGui::PopStyleVar();
-  ImGui::EndChild();
-  ImGui::PopStyleColor();
+  end_pane();
 }
 
 }  // namespace pumice::chat

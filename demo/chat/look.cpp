@@ -127,6 +127,19 @@ std::string shortened(Fonts& fonts, Face face, std::string_view text, float widt
   return std::string(text.data(), end) + "\u2026";
 }
 
+void begin_pane(const Look& look, const char* name, ImVec2 size, float side) {
+  ImGui::PushStyleColor(ImGuiCol_ChildBg, look.pane);
+  ImGui::PushStyleVar(ImGuiStyleVar_ChildRounding, 0.0f);
+  ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(look.px(side), look.px(12)));
+  ImGui::BeginChild(name, size, false, ImGuiWindowFlags_AlwaysUseWindowPadding);
+  ImGui::PopStyleVar(2);
+}
+
+void end_pane() {
+  ImGui::EndChild();
+  ImGui::PopStyleColor();
+}
+
 bool button(Fonts& fonts, const Look& look, ButtonKind kind, const char* text, float width) {
   const Face face = kind == ButtonKind::Quiet ? Face::Small : Face::Body;
   fonts.need(face, text);

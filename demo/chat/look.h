@@ -47,6 +47,10 @@ bool button(Fonts& fonts, const Look& look, ButtonKind kind, const char* text, f
 /// Width that such a button takes.
 [[nodiscard]] float button_width(Fonts& fonts, const Look& look, const char* text);
 
+/// A column beside the conversation, until end_pane(); `side` pads it to the left and right.
+void begin_pane(const Look& look, const char* name, ImVec2 size, float side);
+void end_pane();
+
 /// "812 MiB", "3.1 GiB".
 [[nodiscard]] std::string bytes_text(uint64_t bytes);
 

@@ -119,11 +119,7 @@ void context_length(App& app) {
 
 void show_settings_pane(App& app, ImVec2 size) {
   const Look& look = app.look;
-  ImGui::PushStyleColor(ImGuiCol_ChildBg, look.pane);
-  ImGui::PushStyleVar(ImGuiStyleVar_ChildRounding, 0.0f);
-  ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(look.px(16), look.px(12)));
-  ImGui::BeginChild("settings", size, false, ImGuiWindowFlags_AlwaysUseWindowPadding);
-  ImGui::PopStyleVar(2);
+  begin_pane(look, "settings", size, 16);
   system_prompt(app);
   sampling(app);
   context_length(app);
@@ -133,8 +129,7 @@ void show_settings_pane(App& app, ImVec2 size) {
   if (ImGui::RadioButton("Light", !look.dark)) app.set_dark(false);
   const std::string missing = app.fonts.missing_text();
   if (!missing.empty()) paragraph(app.fonts, Face::Small, look.warn, missing);
-  ImGui::EndChild();
-  ImGui::PopStyleColor();
+  end_pane();
 }
 
 }  // namespace pumice::chat

@@ -267,7 +267,7 @@ class Lowering {
     Call call;
     call.kernel = kernel.module;
     call.constants = {bias != nullptr ? 1u : 0u, op.residual != kNone ? 1u : 0u, uint32_t(op.gate),
-                      op.experts_by != kNone ? 1u : 0u};
+                      op.experts_by != kNone ? plan_.graph.weights[op.weights.front()].experts : 0};
     if (!kernel.tiled) call.constants.insert(call.constants.end(), {kernel.cols, kernel.tiles});
     call.bindings = {part.slice,
                      prepared ? plan_.x_units : slice(op.x),

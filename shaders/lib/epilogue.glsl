@@ -7,7 +7,7 @@ layout(set = 0, binding = 5, std430) readonly buffer Route { float route[]; };
 layout(constant_id = 0) const uint HAS_BIAS = 0;
 layout(constant_id = 1) const uint HAS_RESIDUAL = 0;
 layout(constant_id = 2) const uint GATE = 0;     // 0 none, 1 SiLU, 2 GELU (tanh form)
-layout(constant_id = 3) const uint EXPERTS = 0;  // 1: the matrix is chosen per column by `route`
+layout(constant_id = 3) const uint EXPERTS = 0;  // that `route` chooses among, per column; 0: one matrix
 
 #include "lib/activation.glsl"
 
@@ -18,18 +18,18 @@ uint x_word(uint c) {
   return token_of(c) * p.x_stride + (p.x_per_slot != 0 ? slot_of(c) * p.x_slot_stride : 0);
 }
 uint y_word(uint c) { return p.y_at + token_of(c) * p.y_stride + slot_of(c) * p.y_slot_stride; }
-// First tile of the expert that column c goes through.
-uint expert_tile(uint c) {
-  if (EXPERTS == 0) return 0;
-  return uint(route[token_of(c) * p.route_stride + p.n_used + slot_of(c)]) * p.expert_tiles;
+// The expert that column c goes through. Where a host threw the routing slice away and ran this one,
+// `route` holds anything: the result is thrown away too, but the reads must stay within the weights.
+uint expert_of(uint c) {
+  uint chosen = uint(route[token_of(c) * p.route_stride + p.n_used + slot_of(c)]);
+  return min(chosen, EXPERTS - 1u);
 }
+uint expert_tile(uint c) { return EXPERTS != 0 ? expert_of(c) * p.expert_tiles : 0; }
 
 // `row` counts output rows; `partner` is the up row's sum when GATE is set.
 void store_row(uint row, uint c, float sum, float partner) {
   if (row >= p.rows) return;
-  uint expert_row = EXPERTS != 0 && HAS_BIAS != 0
-                        ? uint(route[token_of(c) * p.route_stride + p.n_used + slot_of(c)]) * p.rows
-                        : 0;
+  uint expert_row = EXPERTS != 0 && HAS_BIAS != 0 ? expert_of(c) * p.rows : 0;
   if (HAS_BIAS != 0) {
     if (GATE != 0) {  // biases lie as the rows do: gate tile, up tile
       uint at = (row >> 3) * 16 + (row & 7);
