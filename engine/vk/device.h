@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -36,6 +37,9 @@ struct DeviceOptions {
   bool timestamps = false;           ///< time every dispatch
   bool pipeline_statistics = false;  ///< keep what pipeline_statistics() reports (slower builds)
   std::string pipeline_cache;        ///< file path; empty = none
+  /// Kernels that are not the engine's, asked first by name; empty = none. What it returns must
+  /// outlive the device.
+  std::function<const KernelModule*(const std::string& name)> kernels;
 };
 
 /// The device that Device::open would take, with the capabilities it would use: NoDevice, NotFound

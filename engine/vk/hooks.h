@@ -12,8 +12,8 @@
 namespace pumice::vk {
 
 struct DeviceHooks {
-  const KernelModule* (*find)(const std::string& name) = nullptr;  ///< null = no kernels
-  FaultPlan* faults = nullptr;                                     ///< must outlive the device
+  std::function<const KernelModule*(const std::string& name)> find;  ///< empty = no kernels
+  FaultPlan* faults = nullptr;                                       ///< must outlive the device
   /// Lowers limits and takes features away before anything is created from them.
   std::function<void(Capabilities&)> adjust;
   bool staged_memory = false;  ///< treat device memory as invisible to the host

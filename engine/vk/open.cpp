@@ -1,4 +1,4 @@
-// The public doors: the kernels of this build, no planned faults.
+// The public doors: the kernels of this build and those the caller brings, no planned faults.
 #include "engine/vk/hooks.h"
 
 namespace pumice::vk {
@@ -9,7 +9,10 @@ Result<std::vector<DeviceSummary>> list_devices() {
 
 Result<std::unique_ptr<Device>> Device::open(const DeviceOptions& options) {
   DeviceHooks hooks;
-  hooks.find = find_kernel;
+  hooks.find = [more = options.kernels](const std::string& name) {
+    const KernelModule* own = more ? more(name) : nullptr;
+    return own != nullptr ? own : find_kernel(name);
+  };
   return open_device(options, hooks);
 }
 

@@ -137,7 +137,7 @@ Result<void> PipelineStore::make_layouts(Kernel& kernel) {
 }
 
 Result<std::unique_ptr<Kernel>> PipelineStore::make_kernel(const std::string& name) {
-  const KernelModule* source = context_.hooks.find != nullptr ? context_.hooks.find(name) : nullptr;
+  const KernelModule* source = context_.hooks.find ? context_.hooks.find(name) : nullptr;
   if (source == nullptr)
     return fail(ErrorCode::NotFound, "this build has no kernel named {}; rebuild the shaders",
                 name);

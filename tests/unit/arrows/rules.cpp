@@ -47,9 +47,10 @@ const std::vector<Arrow>& arrows() {
       {"demo/", {"engine/pumice.h", "engine/pumice_vulkan.h"}},
       {"tools/train/core/", {}},  // built by itself, for training
       {"tools/pumice/hub/", {"engine/base/", "loader/gguf_split.h", "loader/printable.h"}},
+      {"tools/bench/", {"engine/base/", "engine/schedule/", "engine/vk/device.h"}},
       {"tools/pumice/",
        {"engine/base/", "engine/model/", "engine/quant/", "engine/schedule/", "engine/session/",
-        "engine/text/", "engine/vk/device.h", "loader/"}},
+        "engine/text/", "engine/vk/device.h", "loader/", "tools/bench/"}},
   };
   return table;
 }
