@@ -11,7 +11,7 @@
 
 namespace pumice::command {
 
-enum ExitCode : int { kDone = 0, kFailed = 1, kUsage = 2 };
+enum ExitCode : int { kDone = 0, kFailed = 1, kUsage = 2, kRegression = 3 };
 
 /// Why a subcommand did not do its work. Library errors convert into exit code 1.
 struct Failure {
@@ -42,5 +42,6 @@ template <class... Args>
 [[nodiscard]] Action add_quantize(CLI::App& app);
 [[nodiscard]] Action add_imatrix(CLI::App& app);
 [[nodiscard]] Action add_lab(CLI::App& app);
+[[nodiscard]] Action add_bench(CLI::App& app);
 
 }  // namespace pumice::command

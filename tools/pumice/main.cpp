@@ -1,5 +1,5 @@
 // The pumice command: parses flags, runs one subcommand, turns its outcome into one line on stderr
-// and an exit code: 0 done, 1 failed, 2 usage.
+// and an exit code: 0 done, 1 failed, 2 usage, 3 slower than before (bench compare).
 #include <CLI/CLI.hpp>
 #include <array>
 #include <exception>
@@ -32,6 +32,7 @@ constexpr std::array kSubcommands = {
     Subcommand{"quantize", "A smaller file of the same model", add_quantize},
     Subcommand{"imatrix", "Statistics of activations over a text", add_imatrix},
     Subcommand{"lab", "A page on what quantising costs a model", add_lab},
+    Subcommand{"bench", "Speed: of models and kernels, compared, plotted", add_bench},
 };
 
 /// True, after a complaint, when the first word is meant as a subcommand and is none.

@@ -1,0 +1,23 @@
+// Other programs, and what this machine calls itself. One twin per operating system.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "engine/base/result.h"
+
+namespace pumice {
+
+struct CommandOutput {
+  int exit = 0;     ///< as a shell says it: 128 + signal where a signal ended the command
+  std::string out;  ///< its standard output; standard error and input are ours
+};
+
+/// Runs a command line in the system's shell (sh, cmd.exe) and waits for its end. Io when it cannot
+/// be started, or when it prints more than `most` bytes (it is then ended).
+[[nodiscard]] Result<CommandOutput> run_command(const std::string& line, size_t most = 1u << 20);
+
+[[nodiscard]] std::string processor_name();  ///< "Intel(R) Xeon(R) ..."; empty = unknown
+[[nodiscard]] std::string system_name();     ///< "Linux 6.1.0 x86_64"
+
+}  // namespace pumice
