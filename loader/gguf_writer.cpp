@@ -20,9 +20,7 @@ struct GgufWriter::State {
   std::string path;
   std::unique_ptr<NewFile> file;
   std::vector<GgufTensorPlan> tensors;
-  std::vector<uint64_t> bytes;  ///< per tensor, without padding
-  uint64_t alignment = 32;
-  uint64_t file_bytes = 0;
+  GgufLayout layout;
   size_t tensor = 0;     ///< the one being written
   uint64_t written = 0;  ///< bytes of it
 };
@@ -79,43 +77,49 @@ Result<void> check_names(std::span<const GgufTensorPlan> tensors, const Metadata
   return {};
 }
 
-/// Everything before the weights, padded; sets the sizes in `state`.
-Result<std::vector<std::byte>> head_of(GgufWriter::State& state, const MetadataDraft& metadata) {
-  std::vector<std::byte> head;
+Result<void> check_room(const GgufWriter::State& state) {
+  const std::filesystem::path folder = std::filesystem::path(state.path).parent_path();
+  const uint64_t room = free_bytes(folder);
+  const uint64_t needed = state.layout.file_bytes;
+  if (needed <= room) return {};
+  return fail(ErrorCode::Io, "{}: the disk has {} free, the file needs {}", state.path,
+              size_text(room), size_text(needed));
+}
+
+}  // namespace
+
+Result<GgufLayout> gguf_layout(const std::string& name, const MetadataDraft& metadata,
+                               std::span<const GgufTensorPlan> tensors) {
+  PUMICE_TRY(check_names(tensors, metadata));
+  GgufLayout layout;
+  PUMICE_TRY_ASSIGN(layout.alignment, metadata.alignment());
+  std::vector<std::byte>& head = layout.head;
   append_bytes(head, std::as_bytes(std::span(std::string_view("GGUF"))));
   append_value(head, kVersion);
-  append_value(head, uint64_t(state.tensors.size()));
+  append_value(head, uint64_t(tensors.size()));
   append_value(head, uint64_t(metadata.size()));
   append_bytes(head, metadata.encoded());
   std::optional<uint64_t> offset = 0;
-  for (const GgufTensorPlan& tensor : state.tensors) {
+  for (const GgufTensorPlan& tensor : tensors) {
     PUMICE_TRY_ASSIGN(const uint64_t bytes, bytes_of(tensor));
     append_string(head, tensor.name);
     append_value(head, uint32_t(tensor.shape.size()));
     for (const uint64_t dim : tensor.shape) append_value(head, dim);
     append_value(head, uint32_t(tensor.type));
     append_value(head, *offset);
-    state.bytes.push_back(bytes);
+    layout.at.push_back(*offset);
+    layout.bytes.push_back(bytes);
     offset = checked_add(*offset, bytes);
-    if (offset) offset = checked_align_up(*offset, state.alignment);
+    if (offset) offset = checked_align_up(*offset, layout.alignment);
     if (!offset)
       return fail(ErrorCode::BadArgument, "{}: the file would be larger than 64 bits can say",
-                  state.path);
+                  name);
   }
-  head.resize(align_up<uint64_t>(head.size(), state.alignment));
-  state.file_bytes = checked_add(*offset, head.size()).value_or(UINT64_MAX);
-  return head;
+  head.resize(align_up<uint64_t>(head.size(), layout.alignment));
+  for (uint64_t& at : layout.at) at += head.size();
+  layout.file_bytes = checked_add(*offset, head.size()).value_or(UINT64_MAX);
+  return layout;
 }
-
-Result<void> check_room(const GgufWriter::State& state) {
-  const std::filesystem::path folder = std::filesystem::path(state.path).parent_path();
-  const uint64_t room = free_bytes(folder);
-  if (state.file_bytes <= room) return {};
-  return fail(ErrorCode::Io, "{}: the disk has {} free, the file needs {}", state.path,
-              size_text(room), size_text(state.file_bytes));
-}
-
-}  // namespace
 
 GgufWriter::GgufWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
 GgufWriter::~GgufWriter() = default;
@@ -127,17 +131,15 @@ Result<std::unique_ptr<GgufWriter>> GgufWriter::create(const std::string& path,
   state->tensors = std::move(tensors);
   PUMICE_TRY_ASSIGN(const std::filesystem::path target, final_target(path));
   state->path = target.string();
-  PUMICE_TRY(check_names(state->tensors, metadata));
-  PUMICE_TRY_ASSIGN(state->alignment, metadata.alignment());
-  PUMICE_TRY_ASSIGN(const std::vector<std::byte> head, head_of(*state, metadata));
+  PUMICE_TRY_ASSIGN(state->layout, gguf_layout(state->path, metadata, state->tensors));
   PUMICE_TRY(check_room(*state));
   PUMICE_TRY_ASSIGN(state->file, NewFile::create(target));
-  PUMICE_TRY(state->file->write(head));
+  PUMICE_TRY(state->file->write(state->layout.head));
   return std::unique_ptr<GgufWriter>(new GgufWriter(std::move(state)));
 }
 
 uint64_t GgufWriter::file_bytes() const {
-  return state_->file_bytes;
+  return state_->layout.file_bytes;
 }
 
 Result<void> GgufWriter::write(std::span<const std::byte> bytes) {
@@ -147,13 +149,13 @@ Result<void> GgufWriter::write(std::span<const std::byte> bytes) {
     if (state.tensor == state.tensors.size())
       return fail(ErrorCode::BadArgument, "{}: {} bytes too many were written", state.path,
                   bytes.size());
-    const uint64_t size = state.bytes[state.tensor];
+    const uint64_t size = state.layout.bytes[state.tensor];
     const auto now = bytes.first(size_t(std::min<uint64_t>(bytes.size(), size - state.written)));
     PUMICE_TRY(state.file->write(now));
     bytes = bytes.subspan(now.size());
     state.written += now.size();
     if (state.written < size) continue;
-    const uint64_t padding = align_up(size, state.alignment) - size;
+    const uint64_t padding = align_up(size, state.layout.alignment) - size;
     PUMICE_TRY(state.file->write(std::span(kZeros).first(size_t(padding))));
     ++state.tensor;
     state.written = 0;

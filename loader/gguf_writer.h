@@ -21,12 +21,24 @@ struct GgufTensorPlan {
   std::vector<uint64_t> shape;  ///< shape[0] = row width
 };
 
+/// Where everything of a file lies.
+struct GgufLayout {
+  std::vector<std::byte> head;      ///< all before the weights, padding included
+  std::vector<uint64_t> at, bytes;  ///< of each tensor: from the start of the file, without padding
+  uint64_t alignment = 32;
+  uint64_t file_bytes = 0;
+};
+
+/// The layout of a file that is going to be written, or made in memory. `name` is for messages.
+/// BadArgument: names, shapes or keys that the format cannot hold, a row that is no whole blocks.
+[[nodiscard]] Result<GgufLayout> gguf_layout(const std::string& name, const MetadataDraft& metadata,
+                                             std::span<const GgufTensorPlan> tensors);
+
 class GgufWriter {
  public:
   /// Checks that the disk has room for all of it, creates `path` + ".part" beside the target and
   /// writes everything before the weights. A Metadata that was read from a file converts to a
-  /// draft. Errors: BadArgument (names, shapes or keys that the format cannot hold, a row that is
-  /// no whole blocks), Io (no room, no permission), NotFound (no such folder).
+  /// draft. Errors: those of gguf_layout, Io (no room, no permission), NotFound (no such folder).
   [[nodiscard]] static Result<std::unique_ptr<GgufWriter>> create(
       const std::string& path, const MetadataDraft& metadata, std::vector<GgufTensorPlan> tensors);
   ~GgufWriter();  ///< removes the unfinished file

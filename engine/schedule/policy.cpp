@@ -42,6 +42,11 @@ const char* cache_type_name(CacheType type) {
   return kNames[uint32_t(type)];
 }
 
+double cache_type_bits(CacheType type) {
+  constexpr double kBits[] = {32, 16, 8.5, 4.5};
+  return kBits[uint32_t(type)];
+}
+
 std::string describe(const CacheFormat& cache) {
   std::string text = cache.rotate ? "rotated " : "";
   text += cache_type_name(cache.k);

@@ -17,6 +17,7 @@ enum class ActivationType : uint8_t { Auto, F32, Q8 };
 enum class CacheType : uint8_t { F32, F16, Q8_0, Q4_0 };
 
 [[nodiscard]] const char* cache_type_name(CacheType type);  ///< "f32", "f16", "q8_0", "q4_0"
+[[nodiscard]] double cache_type_bits(CacheType type);       ///< per element, scales included
 
 /// How the KV cache is kept.
 struct CacheFormat {

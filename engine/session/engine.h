@@ -178,6 +178,7 @@ class Engine {
 
   /// Microseconds the host spent outside waits in the last step.
   [[nodiscard]] double last_host_us() const { return last_host_us_; }
+  [[nodiscard]] const StepShape& last_shape() const { return last_shape_; }
   /// Device time per label of the last step of this shape (DeviceOptions::timestamps); running
   /// means where that was run in parts.
   [[nodiscard]] Result<std::vector<vk::Timing>> timings(const StepShape& shape);
@@ -257,6 +258,7 @@ class Engine {
   uint64_t weight_bytes_per_step_ = 0;
   uint32_t dispatches_per_step_ = 0;
   double last_host_us_ = 0;
+  StepShape last_shape_;
 };
 
 }  // namespace pumice

@@ -221,6 +221,7 @@ Result<void> Engine::begin_list() {
     shape.tokens = std::max(shape.tokens, 8u);
   shape.outputs = uint32_t(work_.outputs.size());
   shape.ending = work_.ending;
+  last_shape_ = shape;
   PUMICE_TRY_ASSIGN(work_.command, command(shape));
   work_.at = {};
   write_columns(work_.columns, shape.tokens);

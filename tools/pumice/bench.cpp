@@ -21,6 +21,7 @@ struct BenchKind {
 
 const std::vector<BenchKind>& kinds() {
   static const std::vector<BenchKind> table = {
+      {"model", "Prompt and decode speed of a model", add_bench_model},
       {"compare", "Is the new one slower? (exit code 3)", add_bench_compare},
   };
   return table;

@@ -42,6 +42,7 @@ void show_step(const std::string& text);
 [[nodiscard]] std::string figure(double value);
 
 // One per file bench_*.cpp: flags on an app, and the action.
+[[nodiscard]] Action add_bench_model(CLI::App& app);
 [[nodiscard]] Action add_bench_compare(CLI::App& app);
 
 }  // namespace pumice::command

@@ -36,6 +36,8 @@ CacheFormat cache_format(const ModelFlags& flags) {
   return {type_of(flags.kv_k), type_of(flags.kv_v), flags.kv_rotate};
 }
 
+}  // namespace
+
 void add_precision_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("--act", flags.act, "Precision of activations (auto: what is fastest here)")
       ->check(CLI::IsMember({"auto", "f32", "q8"}));
@@ -54,6 +56,8 @@ void add_precision_flags(CLI::App& app, ModelFlags& flags) {
   app.add_flag("--kv-rotate", flags.kv_rotate,
                "Pass heads through a Hadamard transform before they are cached (for q4_0)");
 }
+
+namespace {
 
 bool show_progress(uint64_t done, uint64_t total) {
   if (is_terminal(Stream::Error) && total > 0) {
@@ -98,15 +102,18 @@ SamplingOptions sampling_options(const SamplingFlags& flags) {
   return options;
 }
 
-void add_model_option(CLI::App& app, std::string& model, HubFlags& hub) {
+CLI::Option* add_model_option(CLI::App& app, std::string& model, HubFlags& hub,
+                              const CLI::Option* instead) {
   CLI::Option* file = app.add_option(
       "-m,--model", model, std::string(kModelFile) + " (default: the built-in pumice-mini)");
   const CLI::Option* repo = add_hub_options(app, file, hub);
-  app.parse_complete_callback([&model, file, repo] {
+  app.parse_complete_callback([&model, file, repo, instead] {
     if (file->count() + repo->count() > 0) return;
+    if (instead != nullptr && instead->count() > 0) return;
     model = built_in_model();
     if (model.empty()) throw CLI::RequiredError(file->get_name());
   });
+  return file;
 }
 
 void add_model_flags(CLI::App& app, ModelFlags& flags) {

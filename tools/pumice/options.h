@@ -33,13 +33,17 @@ struct SamplingFlags {
   int64_t n_predict = -1;  ///< negative = until the model ends or the context is full
 };
 
-/// -m, and -hf in its place. Without both `model` becomes the built-in one; where that is absent,
-/// -m is required. After parsing, find_model() turns what -hf names into a path.
-void add_model_option(CLI::App& app, std::string& model, HubFlags& hub);
+/// -m, and -hf in its place. Without both, and without `instead` (another way to name a model),
+/// `model` becomes the built-in one; where that is absent, -m is required. After parsing,
+/// find_model() turns what -hf names into a path.
+CLI::Option* add_model_option(CLI::App& app, std::string& model, HubFlags& hub,
+                              const CLI::Option* instead = nullptr);
 /// How a model is run: context, device, precisions, and what to print of it.
 void add_engine_flags(CLI::App& app, ModelFlags& flags);
 /// Both.
 void add_model_flags(CLI::App& app, ModelFlags& flags);
+/// The part of it that says how activations and the cache are kept.
+void add_precision_flags(CLI::App& app, ModelFlags& flags);
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags);
 
 /// What the engine is loaded with. Progress goes to stderr where that is a terminal, and Ctrl-C
