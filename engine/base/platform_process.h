@@ -1,4 +1,5 @@
-// Other programs, and what this machine calls itself. One twin per operating system.
+// Other programs, what they and libraries inherit, and what this machine calls itself. One twin per
+// operating system.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +17,11 @@ struct CommandOutput {
 /// Runs a command line in the system's shell (sh, cmd.exe) and waits for its end. Io when it cannot
 /// be started, or when it prints more than `most` bytes (it is then ended).
 [[nodiscard]] Result<CommandOutput> run_command(const std::string& line, size_t most = 1u << 20);
+
+/// A variable of this process's environment; empty when it is not set.
+[[nodiscard]] std::string environment(const char* name);
+/// Sets one, or removes it (null), for libraries that are loaded later. Before the first thread.
+void set_environment(const char* name, const char* value);
 
 [[nodiscard]] std::string processor_name();  ///< "Intel(R) Xeon(R) ..."; empty = unknown
 [[nodiscard]] std::string system_name();     ///< "Linux 6.1.0 x86_64"

@@ -12,11 +12,6 @@ struct ClosePipe {
   void operator()(std::FILE* pipe) const { _pclose(pipe); }
 };
 
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value ? value : "";
-}
-
 }  // namespace
 
 Result<CommandOutput> run_command(const std::string& line, size_t most) {
@@ -31,6 +26,15 @@ Result<CommandOutput> run_command(const std::string& line, size_t most) {
   }
   output.exit = _pclose(pipe.release());
   return output;
+}
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+void set_environment(const char* name, const char* value) {
+  _putenv_s(name, value ? value : "");  // an empty value removes it
 }
 
 std::string processor_name() {

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include "engine/vk/pipeline.h"
+#include "engine/vk/pipeline_name.h"
 
 namespace pumice::vk {
 namespace {
@@ -33,13 +34,12 @@ VkResult enumerate_typed(std::vector<Row>& rows, VkStructureType type, const Cal
   return result == VK_INCOMPLETE ? VK_SUCCESS : result;
 }
 
-/// "name" or "name[64,1]": pipelines of one kernel differ by their constants.
-std::string key_text(const std::string& kernel, const std::vector<uint32_t>& constants) {
+}  // namespace
+
+std::string pipeline_name(const std::string& kernel, const std::vector<uint32_t>& constants) {
   if (constants.empty()) return kernel;
   return fmt::format("{}[{}]", kernel, fmt::join(constants, ","));
 }
-
-}  // namespace
 
 Result<void> PipelineStore::statistics_of(const Key& key, const Pipeline& pipeline,
                                           std::vector<PipelineStatistic>& rows) {
@@ -65,7 +65,7 @@ Result<void> PipelineStore::statistics_of(const Key& key, const Pipeline& pipeli
     if (result != VK_SUCCESS)
       return context_.failed("vkGetPipelineExecutableStatisticsKHR", result);
     for (const auto& value : values)
-      rows.push_back({key_text(key.kernel, key.constants), executables[index].name, value.name,
+      rows.push_back({pipeline_name(key.kernel, key.constants), executables[index].name, value.name,
                       as_number(value)});
   }
   return {};

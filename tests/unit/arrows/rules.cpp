@@ -47,7 +47,9 @@ const std::vector<Arrow>& arrows() {
       {"demo/", {"engine/pumice.h", "engine/pumice_vulkan.h"}},
       {"tools/train/core/", {}},  // built by itself, for training
       {"tools/pumice/hub/", {"engine/base/", "loader/gguf_split.h", "loader/printable.h"}},
-      {"tools/bench/", {"engine/base/", "engine/schedule/", "engine/vk/device.h"}},
+      {"tools/bench/",
+       {"engine/base/", "engine/graph/", "engine/model/", "engine/schedule/", "engine/vk/device.h",
+        "loader/", "tests/support/"}},
       {"tools/pumice/",
        {"engine/base/", "engine/model/", "engine/quant/", "engine/schedule/", "engine/session/",
         "engine/text/", "engine/vk/device.h", "loader/", "tools/bench/"}},
