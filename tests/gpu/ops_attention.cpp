@@ -6,103 +6,16 @@
 #include <iostream>
 
 #include "tests/gpu/cache_pages.h"
-#include "tests/gpu/row_blocks.h"
 #include "tests/gpu/row_graph.h"
+#include "tests/rows/attention_rows.h"
+#include "tests/rows/blocks.h"
 
 namespace pumice::test {
 namespace {
 
-using graph::kNone;
+using namespace attention;
 using graph::RopePairs;
 using reference::Matrix;
-
-struct AttentionRow {
-  const char* name;
-  uint32_t heads, kv_heads, head_k, head_v;
-  uint32_t n_rot;  ///< 0 = no rotation
-  RopePairs pairs = RopePairs::Adjacent;
-  bool norms = false, views = false;  ///< views: q, k, v are rows of one value
-  uint32_t window = 0;
-  float softcap = 0;
-  bool factors = false;  ///< rope factors per pair
-};
-
-constexpr AttentionRow kRows[] = {
-    {"halves, all rotate, 2 queries a key head", 4, 2, 32, 32, 32, RopePairs::Halves},
-    {"adjacent, part rotates, norms, window, softcap", 4, 1, 64, 48, 24, RopePairs::Adjacent, true,
-     true, 40, 20.0f},
-    {"halves, head of 80, window over a page", 2, 2, 80, 80, 40, RopePairs::Halves, false, true,
-     270, 0.0f, true},
-    {"no rotation, head of 256", 2, 1, 256, 256, 0, RopePairs::Halves, true},
-};
-
-enum : graph::ValueId { kQ, kK, kV, kQOut, kOut, kAll };
-enum : graph::WeightId { kQNorm, kKNorm, kFactors };
-
-graph::Graph graph_of(const AttentionRow& row) {
-  graph::Graph graph;
-  const uint32_t q = row.heads * row.head_k, k = row.kv_heads * row.head_k,
-                 v = row.kv_heads * row.head_v;
-  graph.values = {{.name = "q", .width = q},
-                  {.name = "k", .width = k},
-                  {.name = "v", .width = v},
-                  {.name = "q_out", .width = q},
-                  {.name = "out", .width = row.heads * row.head_v},
-                  {.name = "qkv", .width = q + k + v}};
-  if (row.views)
-    for (const auto& [id, offset] : {std::pair{kQ, 0u}, {kK, q}, {kV, q + k}}) {
-      graph.values[id].base = kAll;
-      graph.values[id].offset = offset;
-    }
-  graph.weights = {{"q_norm", QuantType::F32, row.head_k}, {"k_norm", QuantType::F32, row.head_k}};
-  graph.layers = {{row.kv_heads, row.head_k, row.head_v, row.window}};
-  graph::RopeStore store{.q = kQ,
-                         .k = kK,
-                         .v = kV,
-                         .q_out = kQOut,
-                         .norm_eps = 1e-5f,
-                         .n_heads = row.heads,
-                         .layer = 0,
-                         .rope = kNone};
-  if (row.norms) {
-    store.q_norm = kQNorm;
-    store.k_norm = kKNorm;
-  }
-  if (row.n_rot != 0) {
-    graph::RopeSpec rope{.n_rot = row.n_rot, .pairs = row.pairs};
-    if (row.factors) {
-      graph.weights.push_back({"factors", QuantType::F32, row.n_rot / 2});
-      rope.factors = kFactors;
-    }
-    graph.ropes = {rope};
-    store.rope = 0;
-  }
-  const graph::Attention attention{.q = kQOut,
-                                   .out = kOut,
-                                   .n_heads = row.heads,
-                                   .layer = 0,
-                                   .scale = 1.0f / std::sqrt(float(row.head_k)),
-                                   .softcap = row.softcap};
-  graph.nodes = {{store, "rope"}, {attention, "attention"}};
-  return graph;
-}
-
-std::shared_ptr<const GgufFile> weights_of(const AttentionRow& row) {
-  GgufWriter file;
-  file.set("general.architecture", std::string("rows"));
-  add_random(file, "q_norm", QuantType::F32, {row.head_k});
-  add_random(file, "k_norm", QuantType::F32, {row.head_k});
-  if (row.factors) add_random(file, "factors", QuantType::F32, {row.n_rot / 2});
-  return open_in_memory(file);
-}
-
-/// q, k and v of `tokens` columns, the same for a token however it is batched.
-std::vector<Matrix> inputs_of(const graph::Graph& graph, uint32_t tokens) {
-  std::vector<Matrix> inputs;
-  for (const graph::ValueId id : {kQ, kK, kV})
-    inputs.push_back(random_matrix(graph.values[id].width, tokens, 1.5f, 11 + id));
-  return inputs;
-}
 
 Matrix columns_of(const Matrix& all, uint32_t first, uint32_t count) {
   Matrix out(all.rows, count);
@@ -174,16 +87,16 @@ struct Bench {
 };
 
 Result<Bench> bench_of(vk::Device& device, const AttentionRow& row, const Tier& tier) {
-  const auto file = weights_of(row);
+  const auto file = attention_weights(row);
   if (!file) return fail(ErrorCode::BadFile, "the row has no weights");
-  const graph::Graph graph = graph_of(row);
+  const graph::Graph graph = attention_graph(row);
   RunOptions options;
   options.max_chunk = 64;
   options.max_sequences = 2;
   PUMICE_TRY_ASSIGN(auto runner, GraphRunner::create(device, *file, graph, tier, options));
   PUMICE_TRY_ASSIGN(auto interpreter, reference::Interpreter::load(*file, graph));
   std::vector<reference::TokenAt> tokens = interleaved();
-  std::vector<Matrix> inputs = inputs_of(graph, uint32_t(tokens.size()));
+  std::vector<Matrix> inputs = attention_inputs(graph, uint32_t(tokens.size()));
   return Bench{std::move(runner), std::move(interpreter), std::move(tokens), std::move(inputs)};
 }
 
@@ -203,7 +116,7 @@ void check_row(vk::Device& device, const AttentionRow& row, Tier tier, CacheType
 }
 
 TEST_F(OpsAttention, EveryPositionInChunks) {
-  for (const AttentionRow& row : kRows)
+  for (const AttentionRow& row : attention_rows())
     for (const Tier& tier : kTiers) {
       if (&tier == &kTiers[1] && !choose_policy(device().capabilities(), {}).lane) continue;
       for (const CacheType cache : {CacheType::F32, CacheType::F16})
@@ -212,20 +125,20 @@ TEST_F(OpsAttention, EveryPositionInChunks) {
 }
 
 TEST_F(OpsAttention, TokenByToken) {
-  for (const Tier& tier : kTiers) check_row(device(), kRows[1], tier, CacheType::F16, 1);
+  for (const Tier& tier : kTiers) check_row(device(), attention_rows()[1], tier, CacheType::F16, 1);
 }
 
 // Pages apart and merged, or folded by one workgroup: the same operations, so the same bits.
 TEST_F(OpsAttention, SplitEqualsUnsplitBitForBit) {
   std::vector<std::pair<AttentionRow, CacheFormat>> rows;
-  for (const AttentionRow& row : kRows) rows.emplace_back(row, CacheType::F32);
-  rows.emplace_back(kRows[0], CacheFormat(CacheType::Q4_0, CacheType::Q8_0, true));
+  for (const AttentionRow& row : attention_rows()) rows.emplace_back(row, CacheType::F32);
+  rows.emplace_back(attention_rows()[0], CacheFormat(CacheType::Q4_0, CacheType::Q8_0, true));
   for (const auto& [row, format] : rows) {
-    const auto file = weights_of(row);
+    const auto file = attention_weights(row);
     ASSERT_NE(file, nullptr);
-    const graph::Graph graph = graph_of(row);
+    const graph::Graph graph = attention_graph(row);
     const auto tokens = interleaved();
-    const auto inputs = inputs_of(graph, uint32_t(tokens.size()));
+    const auto inputs = attention_inputs(graph, uint32_t(tokens.size()));
     std::vector<Matrix> results;
     for (Tier tier : {kTiers[1], kTiers[2]}) {
       tier.cache = format;
@@ -248,11 +161,11 @@ TEST_F(OpsAttention, SplitEqualsUnsplitBitForBit) {
 
 // One query's bits do not depend on the step it came in.
 void expect_bits_of_chunks(vk::Device& device, const AttentionRow& row, const Tier& tier) {
-  const auto file = weights_of(row);
+  const auto file = attention_weights(row);
   ASSERT_NE(file, nullptr);
-  const graph::Graph graph = graph_of(row);
+  const graph::Graph graph = attention_graph(row);
   const auto tokens = interleaved();
-  const auto inputs = inputs_of(graph, uint32_t(tokens.size()));
+  const auto inputs = attention_inputs(graph, uint32_t(tokens.size()));
   std::vector<Matrix> results;
   for (const uint32_t chunk : {1u, 4u, 64u}) {
     RunOptions options;
@@ -271,9 +184,9 @@ void expect_bits_of_chunks(vk::Device& device, const AttentionRow& row, const Ti
 TEST_F(OpsAttention, BitsDoNotDependOnChunks) {
   for (Tier tier : kTiers) {
     if (is_swiftshader() && !tier.gpu && tier.without.texel) continue;  // the same as the first
-    expect_bits_of_chunks(device(), kRows[2], tier);
+    expect_bits_of_chunks(device(), attention_rows()[2], tier);
     tier.cache = {CacheType::Q4_0, CacheType::Q8_0, true};
-    expect_bits_of_chunks(device(), kRows[0], tier);
+    expect_bits_of_chunks(device(), attention_rows()[0], tier);
   }
 }
 

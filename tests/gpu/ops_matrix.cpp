@@ -5,8 +5,9 @@
 #include <iostream>
 
 #include "loader/codec.h"
-#include "tests/gpu/row_blocks.h"
 #include "tests/gpu/row_graph.h"
+#include "tests/rows/blocks.h"
+#include "tests/rows/matrix_rows.h"
 
 namespace pumice::test {
 namespace {
@@ -14,134 +15,9 @@ namespace {
 using graph::Activation;
 using reference::Matrix;
 
-// ---- tiers
-
-struct MatrixTier {
-  Tier tier;
-  const char* kernel;  ///< what the module's name must begin with, so that a row tests what it says
-  const char* suffix;
-};
-
 constexpr CapabilityMask kNoTexel{.texel = true};
-constexpr CapabilityMask kNoTexelNoDot{.dot8 = true, .texel = true};
 
-const MatrixTier kTiers[] = {
-    // clang-format off
-    {{.name = "lane f32"}, "matvec_lane.", ".f32"},
-    {{.name = "lane q8", .activations = ActivationType::Q8}, "matvec_lane.", ".q8"},
-    {{.name = "wide f32", .without = kNoTexel}, "matvec_wide.", ".f32"},
-    {{.name = "wide q8", .without = kNoTexelNoDot, .activations = ActivationType::Q8}, "matvec_wide.", ".q8"},
-    {{.name = "wide dot8", .without = kNoTexel, .activations = ActivationType::Q8}, "matvec_wide.", ".dot8"},
-    {{.name = "tile f32", .without = kNoTexel, .deterministic = false}, "matmul_tile.", ".f32"},
-    {{.name = "tile f16", .without = kNoTexel, .activations = ActivationType::Auto, .deterministic = false}, "matmul_tile.", ".f16"},
-    // clang-format on
-};
-
-/// The driver lacks what the tier is made of (lanes of 8, the dot product).
-bool is_runnable(const MatrixTier& tier, const Capabilities& of_device) {
-  RunOptions options;
-  options.activations = tier.tier.activations;
-  options.deterministic = tier.tier.deterministic;
-  const Policy policy = choose_policy(capabilities(tier.tier, of_device), options);
-  if (std::string_view(tier.kernel) == "matvec_lane.") return policy.lane;
-  if (std::string_view(tier.suffix) == ".f16") return policy.fp16;
-  return std::string_view(tier.suffix) != ".dot8" || policy.dot8;
-}
-
-bool is_tile(const MatrixTier& tier) {
-  return std::string_view(tier.kernel) == "matmul_tile.";
-}
-
-Tolerance tolerance(const MatrixTier& tier) {
-  if (tier.tier.activations == ActivationType::Q8) return kInt8Op;
-  return tier.tier.activations == ActivationType::Auto ? kHalfOp : kExactOp;
-}
-
-// ---- shapes
-
-/// What an epilogue does, and on how many rows of how many matrices. Together with the number of
-/// columns it fixes the pipeline; the length of a row does not.
-struct Epilogue {
-  const char* name;
-  uint32_t columns;
-  std::vector<uint32_t> rows;  ///< per weight
-  bool bias = false, residual = false;
-  Activation gate = Activation::None;
-};
-
-const Epilogue kEpilogues[] = {
-    {"bias, residual, 1 column", 1, {52}, true, true},
-    {"gate with biases, 3 columns", 3, {48, 48}, true, false, Activation::Silu},
-    {"two matrices, 8 columns", 8, {48, 52}},
-    {"residual, 37 columns", 37, {100}, false, true},
-    {"GELU gate, 37 columns", 37, {72, 72}, false, false, Activation::GeluTanh},
-};
-
-/// Row lengths: one block, and five or more super-blocks (twelve blocks of 32).
-std::vector<uint32_t> lengths(const WeightLayout& layout) {
-  const uint32_t block = info(layout.type).block_weights;
-  if (block == 1) return {40, 384};
-  return {block, block >= 128 ? 5 * block : 384};
-}
-
-// ---- rows
-
-struct MatrixRow {
-  QuantType type;
-  uint32_t columns;  ///< weights along a row
-  const Epilogue* epilogue;
-};
-
-std::string weight_name(const Epilogue& epilogue, size_t part, uint32_t columns) {
-  return "w" + std::to_string(&epilogue - kEpilogues) + "." + std::to_string(part) + "." +
-         std::to_string(columns);
-}
-std::string bias_name(const Epilogue& epilogue, size_t part) {
-  return "b" + std::to_string(&epilogue - kEpilogues) + "." + std::to_string(part);
-}
-
-/// All weights of the rows of one type.
-std::shared_ptr<const GgufFile> weights_of(const WeightLayout& layout) {
-  GgufWriter file;
-  file.set("general.architecture", std::string("rows"));
-  for (const Epilogue& epilogue : kEpilogues)
-    for (size_t part = 0; part < epilogue.rows.size(); ++part) {
-      const uint32_t rows = epilogue.rows[part];
-      for (const uint32_t length : lengths(layout))
-        add_random(file, weight_name(epilogue, part, length), layout.type, {length, rows});
-      if (epilogue.bias) add_random(file, bias_name(epilogue, part), QuantType::F32, {rows});
-    }
-  return open_in_memory(file);
-}
-
-enum : graph::ValueId { kX, kOut, kResidual };
-
-graph::Graph graph_of(const MatrixRow& row) {
-  const Epilogue& epilogue = *row.epilogue;
-  graph::Graph graph;
-  graph::MatMul op{.x = kX, .out = kOut, .gate = epilogue.gate};
-  uint32_t out_rows = 0;
-  for (size_t part = 0; part < epilogue.rows.size(); ++part) {
-    const uint32_t rows = epilogue.rows[part];
-    op.weights.push_back(graph::WeightId(graph.weights.size()));
-    graph.weights.push_back(
-        {weight_name(epilogue, part, row.columns), row.type, row.columns, rows});
-    if (epilogue.bias) {
-      op.biases.push_back(graph::WeightId(graph.weights.size()));
-      graph.weights.push_back({bias_name(epilogue, part), QuantType::F32, rows});
-    }
-    out_rows += rows;
-  }
-  if (epilogue.gate != Activation::None) out_rows = epilogue.rows.front();
-  if (epilogue.residual) op.residual = kResidual;
-  graph.values = {{.name = "x", .width = row.columns, .per_output = true},
-                  {.name = "out", .width = out_rows, .per_output = true},
-                  {.name = "residual", .width = out_rows, .per_output = true}};
-  graph.nodes = {{op, "row"}};
-  graph.logits = kOut;
-  graph.n_vocab = out_rows;
-  return graph;
-}
+enum : graph::ValueId { kX, kOut };
 
 /// The first matrix kernel of a list.
 std::string matrix_kernel(const std::vector<std::string>& kernels) {
@@ -150,38 +26,19 @@ std::string matrix_kernel(const std::vector<std::string>& kernels) {
   return found == kernels.end() ? "none" : *found;
 }
 
-void check_row(vk::Device& device, const GgufFile& file, const MatrixTier& tier,
-               const MatrixRow& row) {
-  const Epilogue& epilogue = *row.epilogue;
-  const std::string name = std::string(info(row.type).name) + ", " + tier.tier.name + ", " +
-                           std::to_string(row.columns) + " wide, " + epilogue.name;
-  const graph::Graph graph = graph_of(row);
-  RunOptions options;
-  options.max_chunk = 8;
-  options.max_outputs = epilogue.columns;
-  auto runner = GraphRunner::create(device, file, graph, tier.tier, options);
-  ASSERT_TRUE(runner) << name << ": " << runner.error().text;
-  const StepShape shape{1, epilogue.columns, Ending::Logits, false};
-  const auto kernels = (*runner)->kernels(shape);
+void check_row(vk::Device& device, const std::shared_ptr<const GgufFile>& file,
+               const MatrixTier& tier, const MatrixRow& row) {
+  const Case item = matrix_case(row, tier, file);
+  auto runner = GraphRunner::create(device, *file, item.graph, item.tier, item.options);
+  ASSERT_TRUE(runner) << item.name << ": " << runner.error().text;
+  const auto kernels = (*runner)->kernels(item.shape);
   ASSERT_TRUE(kernels) << kernels.error().text;
   EXPECT_TRUE(matrix_kernel(*kernels).starts_with(tier.kernel) &&
               matrix_kernel(*kernels).ends_with(tier.suffix))
-      << name << " ran " << matrix_kernel(*kernels);
-
-  auto interpreter = reference::Interpreter::load(file, graph);
-  ASSERT_TRUE(interpreter) << interpreter.error().text;
-  const Matrix x = random_matrix(row.columns, epilogue.columns, 1.5f, row.columns);
-  const Matrix residual =
-      random_matrix(graph.values[kResidual].width, epilogue.columns, 0.5f, row.columns + 1);
-  interpreter->set_value(kX, x);
-  interpreter->set_value(kResidual, residual);
-  interpreter->run_node(graph.nodes.front());
-  (*runner)->set_value(kX, x);
-  if (epilogue.residual) (*runner)->set_value(kResidual, residual);
-  const auto ran = (*runner)->run(shape);
-  ASSERT_TRUE(ran) << name << ": " << ran.error().text;
-  expect_close(name, (*runner)->value(kOut, epilogue.columns), interpreter->value(kOut),
-               tolerance(tier));
+      << item.name << " ran " << matrix_kernel(*kernels);
+  const auto wrong = check(**runner, item);
+  ASSERT_TRUE(wrong) << item.name << ": " << wrong.error().text;
+  EXPECT_EQ(*wrong, "") << item.name;
 }
 
 class OpsMatrix : public RowTest {
@@ -191,56 +48,55 @@ class OpsMatrix : public RowTest {
       std::cout << tier.tier.name << ": not on this driver\n";
       return;
     }
-    const bool int8 = tier.tier.activations == ActivationType::Q8;
     for (const WeightLayout& layout : weight_layouts()) {
-      if (int8 && !layout.has_int8_path) continue;
+      if (is_int8(tier) && !layout.has_int8_path) continue;
       release_pipelines();
-      const auto file = weights_of(layout);
+      const auto file = matrix_weights(layout.type, row_lengths(layout), epilogues());
       ASSERT_NE(file, nullptr);
-      for (const Epilogue& epilogue : kEpilogues) {
+      for (const Epilogue& epilogue : epilogues()) {
         if (is_tile(tier) != (epilogue.columns == 37)) continue;
         // Tiles compile slowly: their gate for one type of each kind.
         if (is_tile(tier) && epilogue.gate != Activation::None && layout.type != QuantType::Q4_K &&
             layout.type != QuantType::F16)
           continue;
-        for (const uint32_t length : lengths(layout))
-          check_row(device(), *file, tier, {layout.type, length, &epilogue});
+        for (const uint32_t length : row_lengths(layout))
+          check_row(device(), file, tier, {layout.type, length, epilogue});
       }
     }
   }
 };
 
 TEST_F(OpsMatrix, LaneF32) {
-  run_tier(kTiers[0]);
+  run_tier(matrix_tiers()[0]);
 }
 TEST_F(OpsMatrix, LaneInt8) {
-  run_tier(kTiers[1]);
+  run_tier(matrix_tiers()[1]);
 }
 TEST_F(OpsMatrix, WideF32) {
-  run_tier(kTiers[2]);
+  run_tier(matrix_tiers()[2]);
 }
 TEST_F(OpsMatrix, WideInt8) {
-  run_tier(kTiers[3]);
+  run_tier(matrix_tiers()[3]);
 }
 TEST_F(OpsMatrix, WideDot) {
-  run_tier(kTiers[4]);
+  run_tier(matrix_tiers()[4]);
 }
 TEST_F(OpsMatrix, TileF32) {
-  run_tier(kTiers[5]);
+  run_tier(matrix_tiers()[5]);
 }
 TEST_F(OpsMatrix, TileF16) {
-  run_tier(kTiers[6]);
+  run_tier(matrix_tiers()[6]);
 }
 
 // Many columns on the kernels that take eight at a time.
 TEST_F(OpsMatrix, ManyColumns) {
-  for (const MatrixTier& tier : kTiers) {
+  for (const MatrixTier& tier : matrix_tiers()) {
     if (!is_runnable(tier, device().capabilities())) continue;
     const WeightLayout& layout = *find_weight_layout(QuantType::Q4_K);
-    const auto file = weights_of(layout);
+    const auto file = matrix_weights(layout.type, row_lengths(layout), epilogues());
     ASSERT_NE(file, nullptr);
-    for (const Epilogue& epilogue : kEpilogues)
-      if (epilogue.columns == 37) check_row(device(), *file, tier, {layout.type, 1280, &epilogue});
+    for (const Epilogue& epilogue : epilogues())
+      if (epilogue.columns == 37) check_row(device(), file, tier, {layout.type, 1280, epilogue});
   }
 }
 
@@ -263,7 +119,7 @@ TEST_F(OpsMatrix, NormThenMatrix) {
       {graph::MatMul{.weights = {0}, .x = 2, .out = kOut}, "row"}};
   graph.logits = kOut;
   graph.n_vocab = kRows;
-  for (const MatrixTier& tier : kTiers) {
+  for (const MatrixTier& tier : matrix_tiers()) {
     if (!is_runnable(tier, device().capabilities())) continue;
     const uint32_t columns = is_tile(tier) ? 21 : 3;
     RunOptions options;
@@ -280,7 +136,7 @@ TEST_F(OpsMatrix, NormThenMatrix) {
     const auto ran = (*runner)->run({1, columns, Ending::Logits, false});
     ASSERT_TRUE(ran) << tier.tier.name << ": " << ran.error().text;
     expect_close(std::string("norm then matrix, ") + tier.tier.name,
-                 (*runner)->value(kOut, columns), interpreter->value(kOut), tolerance(tier));
+                 (*runner)->value(kOut, columns), interpreter->value(kOut), tolerance_of(tier));
   }
 }
 
@@ -336,7 +192,7 @@ void check_experts(vk::Device& device, const GgufFile& file, const MatrixTier& t
   interpreter->run_node(graph.nodes.front());
   const auto ran = (*runner)->run({1, columns, Ending::Logits, false});
   ASSERT_TRUE(ran) << name << ": " << ran.error().text;
-  expect_close(name, (*runner)->value(kOut, columns), interpreter->value(kOut), tolerance(tier));
+  expect_close(name, (*runner)->value(kOut, columns), interpreter->value(kOut), tolerance_of(tier));
 }
 
 TEST_F(OpsMatrix, Experts) {
@@ -347,7 +203,7 @@ TEST_F(OpsMatrix, Experts) {
     for (const char* name : {"gate", "up"})
       add_random(writer, name, type, {kExpertColumns, kExpertRows, kExperts});
     const auto file = open_in_memory(writer);
-    for (const MatrixTier& tier : kTiers) {
+    for (const MatrixTier& tier : matrix_tiers()) {
       const bool int8 = tier.tier.activations == ActivationType::Q8;
       if (is_tile(tier) || !is_runnable(tier, device().capabilities()) ||
           (int8 && !find_weight_layout(type)->has_int8_path))
@@ -394,7 +250,7 @@ void check_embed(vk::Device& device, QuantType type, const Tier& tier, size_t pa
 TEST_F(OpsMatrix, Embed) {
   for (const WeightLayout& layout : weight_layouts()) {
     check_embed(device(), layout.type, {.name = "default"}, 1);
-    if (is_runnable(kTiers[0], device().capabilities()))
+    if (is_runnable(matrix_tiers()[0], device().capabilities()))
       check_embed(device(), layout.type, {.name = "storage buffers", .without = kNoTexel}, 1);
   }
 }
@@ -404,16 +260,16 @@ TEST_F(OpsMatrix, TensorsLargerThanABinding) {
   check_embed(device(), QuantType::Q8_0, small, 2);
   check_embed(device(), QuantType::F32,
               {.name = "smaller still", .without = kNoTexel, .max_storage_range = 8192}, 2);
-  for (const Epilogue& epilogue : kEpilogues)
+  for (const Epilogue& epilogue : epilogues())
     for (const size_t index : {2, 3, 5}) {
-      MatrixTier cut = kTiers[index];
+      MatrixTier cut = matrix_tiers()[index];
       if (is_tile(cut) != (epilogue.columns == 37)) continue;
       // Below the matrix, above the columns.
       const QuantType type = is_tile(cut) ? QuantType::F32 : QuantType::Q8_0;
       cut.tier.max_storage_range = is_tile(cut) ? 100'000 : 16'384;
-      const auto file = weights_of(*find_weight_layout(type));
+      const auto file = matrix_weights(type, row_lengths(*find_weight_layout(type)), epilogues());
       ASSERT_NE(file, nullptr);
-      check_row(device(), *file, cut, {type, 384, &epilogue});
+      check_row(device(), file, cut, {type, 384, epilogue});
     }
 }
 

@@ -6,8 +6,8 @@
 #include <numeric>
 
 #include "shaders/shared/push.h"
-#include "tests/gpu/row_blocks.h"
 #include "tests/gpu/row_graph.h"
+#include "tests/rows/blocks.h"
 
 namespace pumice::test {
 namespace {

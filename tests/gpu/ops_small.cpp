@@ -7,8 +7,9 @@
 
 #include "engine/session/statistics.h"
 #include "shaders/shared/push.h"
-#include "tests/gpu/row_blocks.h"
 #include "tests/gpu/row_graph.h"
+#include "tests/rows/blocks.h"
+#include "tests/rows/op_rows.h"
 
 namespace pumice::test {
 namespace {
@@ -18,112 +19,14 @@ using reference::Matrix;
 constexpr CapabilityMask kNoTexel{.texel = true};
 constexpr Tier kTiers[] = {{.name = "default"}, {.name = "storage buffers", .without = kNoTexel}};
 
-/// One op on values that the row fills in: `inputs` are values 0 .. n - 1, the op writes value n.
-struct OpRow {
-  std::string name;
-  graph::Op op;
-  std::vector<Matrix> inputs;
-  uint32_t out_rows = 0;
-  std::vector<graph::Weight> weights = {};
-  Tolerance tolerance = kExactOp;
-};
-
-std::shared_ptr<const GgufFile> weights_of(const OpRow& row) {
-  GgufWriter file;
-  file.set("general.architecture", std::string("rows"));
-  for (const graph::Weight& weight : row.weights)
-    add_random(file, weight.tensor, weight.type, {weight.columns});
-  return open_in_memory(file);
-}
-
 void check_row(vk::Device& device, const OpRow& row, const Tier& tier) {
-  const std::string name = row.name + ", " + tier.name;
-  const auto file = weights_of(row);
-  ASSERT_NE(file, nullptr);
-  graph::Graph graph;
-  for (const Matrix& input : row.inputs)
-    graph.values.push_back({.name = "in", .width = input.rows});
-  graph.values.push_back({.name = "out", .width = row.out_rows});
-  graph.weights = row.weights;
-  graph.nodes = {{row.op, "row"}};
-  const auto out = graph::ValueId(row.inputs.size());
-  const uint32_t columns = row.inputs.front().columns;
-  RunOptions options;
-  options.max_chunk = 8;
-  auto runner = GraphRunner::create(device, *file, graph, tier, options);
-  ASSERT_TRUE(runner) << name << ": " << runner.error().text;
-  auto interpreter = reference::Interpreter::load(*file, graph);
-  ASSERT_TRUE(interpreter) << interpreter.error().text;
-  for (graph::ValueId id = 0; id < out; ++id) {
-    (*runner)->set_value(id, row.inputs[id]);
-    interpreter->set_value(id, row.inputs[id]);
-  }
-  const auto ran = (*runner)->run({std::bit_ceil(columns), 0, Ending::None, false});
-  ASSERT_TRUE(ran) << name << ": " << ran.error().text;
-  interpreter->run_node(graph.nodes.front());
-  expect_close(name, (*runner)->value(out, columns), interpreter->value(out), row.tolerance);
-}
-
-OpRow norm_row(uint32_t width, uint32_t group, float size) {
-  return {.name = "norm of " + std::to_string(width) + " in runs of " + std::to_string(group),
-          .op = graph::RmsNorm{.x = 0, .weight = 0, .out = 1, .eps = 1e-6f, .group = group},
-          .inputs = {random_matrix(width, 3, size, width)},
-          .out_rows = width,
-          .weights = {{"norm", QuantType::F32, group}}};
-}
-
-/// Large and small, beyond where exp overflows.
-Matrix wild_matrix(uint32_t rows, uint32_t columns) {
-  Matrix out = random_matrix(rows, columns, 6.0f, 9);
-  const double extremes[] = {1e4, -1e4, 88.5, -88.5, 200, -200, 0.0, -0.0, 1e-30, 20, -20};
-  for (size_t i = 0; i < std::size(extremes); ++i) out.column(0)[i] = extremes[i];
-  return out;
-}
-
-std::vector<OpRow> small_rows() {
-  const Matrix a = random_matrix(200, 5, 3.0f, 1), b = random_matrix(200, 5, 3.0f, 2),
-               wild = wild_matrix(200, 5);
-  std::vector<OpRow> rows{norm_row(64, 64, 1.0f), norm_row(1280, 1280, 50.0f),
-                          norm_row(96, 32, 1e-3f), norm_row(4096, 4096, 1.0f)};
-  rows.push_back({"add", graph::Add{.a = 0, .b = 1, .out = 2}, {a, b}, 200});
-  for (const graph::Activation activation : {graph::Activation::Silu, graph::Activation::GeluTanh})
-    rows.push_back({activation == graph::Activation::Silu ? "SiLU" : "GELU",
-                    graph::Glu{.gate = 0, .up = 1, .out = 2, .activation = activation},
-                    {wild, b},
-                    200});
-  rows.push_back({"softcap", graph::Softcap{.x = 0, .out = 1, .cap = 30.0f}, {wild}, 200});
-  return rows;
-}
-
-/// Logits with ties, at the edge of the chosen and inside them, and far apart.
-Matrix router_logits(uint32_t n_experts) {
-  Matrix logits = random_matrix(n_experts, 4, 3.0f, 5);
-  for (double& value : logits.column(1)) value = 0.25;
-  for (uint32_t e = 0; e < n_experts; ++e) logits.column(2)[e] = e % 3 == 0 ? 1.0 : -1.0;
-  for (uint32_t e = 0; e < n_experts; ++e) logits.column(3)[e] = e == 5 ? 300.0 : -300.0;
-  return logits;
-}
-
-std::vector<OpRow> expert_rows() {
-  std::vector<OpRow> rows;
-  for (const bool normalise : {true, false})
-    for (const uint32_t n_used : {1u, 2u, 4u})
-      rows.push_back({"route " + std::to_string(n_used) + " of 8",
-                      graph::Route{.logits = 0,
-                                   .out = 1,
-                                   .n_experts = 8,
-                                   .n_used = n_used,
-                                   .normalise = normalise,
-                                   .scale = 2.5f},
-                      {router_logits(8)},
-                      2 * n_used});
-  Matrix route(4, 3);
-  for (size_t i = 0; i < route.data.size(); ++i) route.data[i] = 0.1 * double(i) + 0.05;
-  rows.push_back({"combine",
-                  graph::Combine{.x = 0, .route = 1, .residual = 2, .out = 3, .n_used = 2},
-                  {random_matrix(2 * 72, 3, 1.0f, 6), route, random_matrix(72, 3, 1.0f, 7)},
-                  72});
-  return rows;
+  const Case item = op_case(row, tier);
+  ASSERT_NE(item.file, nullptr);
+  auto runner = GraphRunner::create(device, *item.file, item.graph, item.tier, item.options);
+  ASSERT_TRUE(runner) << item.name << ": " << runner.error().text;
+  const auto wrong = check(**runner, item);
+  ASSERT_TRUE(wrong) << item.name << ": " << wrong.error().text;
+  EXPECT_EQ(*wrong, "") << item.name;
 }
 
 class OpsSmall : public RowTest {};
@@ -270,7 +173,7 @@ TEST_F(OpsSmall, EmbeddingBeyondTheDevicesBindings) {
 
 /// The way of sums from memory that the host does not see: pieces, the last one short.
 TEST_F(OpsSmall, ReadBackThroughCopies) {
-  const auto file = weights_of(norm_row(64, 64, 1.0f));
+  const auto file = op_case(norm_row(64, 64, 1.0f), kTiers[0]).file;
   ASSERT_NE(file, nullptr);
   graph::Graph graph;
   for (const char* name : {"a", "b", "out"}) graph.values.push_back({.name = name, .width = 4096});

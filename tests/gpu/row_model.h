@@ -6,7 +6,7 @@
 #include <random>
 #include <string>
 
-#include "tests/gpu/row_blocks.h"
+#include "tests/rows/blocks.h"
 
 namespace pumice::test {
 

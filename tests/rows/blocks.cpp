@@ -1,5 +1,5 @@
 // The table of where each type keeps its factors.
-#include "tests/gpu/row_blocks.h"
+#include "tests/rows/blocks.h"
 
 #include <cmath>
 #include <cstring>
