@@ -22,6 +22,8 @@ struct BenchKind {
 const std::vector<BenchKind>& kinds() {
   static const std::vector<BenchKind> table = {
       {"model", "Prompt and decode speed of a model", add_bench_model},
+      {"kernels", "Every kernel: checked, timed, placed under the device's roofs",
+       add_bench_kernels},
       {"isa", "What a GPU's compiler makes of every kernel, without the GPU", add_bench_isa},
       {"compare", "Is the new one slower? (exit code 3)", add_bench_compare},
   };

@@ -48,11 +48,12 @@ const std::vector<Arrow>& arrows() {
       {"tools/train/core/", {}},  // built by itself, for training
       {"tools/pumice/hub/", {"engine/base/", "loader/gguf_split.h", "loader/printable.h"}},
       {"tools/bench/",
-       {"engine/base/", "engine/graph/", "engine/model/", "engine/schedule/", "engine/vk/device.h",
-        "loader/", "tests/support/"}},
+       {"engine/base/", "engine/graph/", "engine/model/", "engine/schedule/", "engine/session/",
+        "engine/vk/device.h", "engine/vk/pipeline_name.h", "loader/", "tests/support/",
+        "tests/rows/"}},
       {"tools/pumice/",
        {"engine/base/", "engine/model/", "engine/quant/", "engine/schedule/", "engine/session/",
-        "engine/text/", "engine/vk/device.h", "loader/", "tools/bench/"}},
+        "engine/text/", "engine/vk/device.h", "loader/", "tests/rows/", "tools/bench/"}},
   };
   return table;
 }
