@@ -18,6 +18,9 @@ struct CommandOutput {
 /// be started, or when it prints more than `most` bytes (it is then ended).
 [[nodiscard]] Result<CommandOutput> run_command(const std::string& line, size_t most = 1u << 20);
 
+/// One word of a command line, whatever characters it has.
+[[nodiscard]] std::string shell_word(const std::string& text);
+
 /// A variable of this process's environment; empty when it is not set.
 [[nodiscard]] std::string environment(const char* name);
 /// Sets one, or removes it (null), for libraries that are loaded later. Before the first thread.

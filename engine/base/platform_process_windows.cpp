@@ -28,6 +28,10 @@ Result<CommandOutput> run_command(const std::string& line, size_t most) {
   return output;
 }
 
+std::string shell_word(const std::string& text) {
+  return '"' + text + '"';  // no path of Windows has quotes
+}
+
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value ? value : "";

@@ -24,6 +24,7 @@ const std::vector<BenchKind>& kinds() {
       {"model", "Prompt and decode speed of a model", add_bench_model},
       {"kernels", "Every kernel: checked, timed, placed under the device's roofs",
        add_bench_kernels},
+      {"shader", "A shader of your own, compiled and timed whenever it is saved", add_bench_shader},
       {"isa", "What a GPU's compiler makes of every kernel, without the GPU", add_bench_isa},
       {"compare", "Is the new one slower? (exit code 3)", add_bench_compare},
   };

@@ -44,6 +44,7 @@ void show_step(const std::string& text);
 // One per file bench_*.cpp: flags on an app, and the action.
 [[nodiscard]] Action add_bench_model(CLI::App& app);
 [[nodiscard]] Action add_bench_kernels(CLI::App& app);
+[[nodiscard]] Action add_bench_shader(CLI::App& app);
 [[nodiscard]] Action add_bench_isa(CLI::App& app);
 [[nodiscard]] Action add_bench_compare(CLI::App& app);
 
