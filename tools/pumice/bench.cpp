@@ -27,6 +27,7 @@ const std::vector<BenchKind>& kinds() {
       {"shader", "A shader of your own, compiled and timed whenever it is saved", add_bench_shader},
       {"isa", "What a GPU's compiler makes of every kernel, without the GPU", add_bench_isa},
       {"compare", "Is the new one slower? (exit code 3)", add_bench_compare},
+      {"report", "A page with bars and a roofline", add_bench_report},
   };
   return table;
 }

@@ -47,5 +47,6 @@ void show_step(const std::string& text);
 [[nodiscard]] Action add_bench_shader(CLI::App& app);
 [[nodiscard]] Action add_bench_isa(CLI::App& app);
 [[nodiscard]] Action add_bench_compare(CLI::App& app);
+[[nodiscard]] Action add_bench_report(CLI::App& app);
 
 }  // namespace pumice::command
