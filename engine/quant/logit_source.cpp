@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/checked.h"
-#include "engine/quant/fnv.h"
+#include "engine/base/fnv.h"
 
 namespace pumice::quant {
 

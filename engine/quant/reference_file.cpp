@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "engine/base/checked.h"
-#include "engine/quant/fnv.h"
+#include "engine/base/fnv.h"
 #include "loader/mapped_file.h"
 
 namespace pumice::quant {

@@ -7,21 +7,22 @@ namespace pumice {
 namespace {
 
 // Columns per workgroup for a number of columns: a power of two, at most 8.
-uint32_t columns_per_group(uint32_t columns) {
-  if (columns >= 5) return 8;
-  return columns >= 3 ? 4 : columns;
+uint32_t columns_per_group(const Policy& policy, const MatrixShape& shape) {
+  if (shape.experts) return 1;
+  const uint32_t fitting = shape.columns >= 5 ? 8 : shape.columns >= 3 ? 4 : shape.columns;
+  return std::min(fitting, policy.columns);
 }
 
 std::string type_name(QuantType type) {
   return std::string(info(type).name);
 }
 
-MatrixKernel lane_kernel(const MatrixShape& shape, bool q8) {
+MatrixKernel lane_kernel(const Policy& policy, const MatrixShape& shape, bool q8) {
   MatrixKernel kernel;
   kernel.module = "matvec_lane." + type_name(shape.type) + (q8 ? ".q8" : ".f32");
   kernel.x_format = q8 ? XFormat::Pairs : XFormat::F32;
-  kernel.cols = shape.experts ? 1 : columns_per_group(shape.columns);
-  kernel.tiles = 2;
+  kernel.cols = columns_per_group(policy, shape);
+  kernel.tiles = policy.tiles == 0 ? 2 : std::max(policy.tiles, shape.gate ? 2u : 1u);
   return kernel;
 }
 
@@ -30,8 +31,8 @@ MatrixKernel wide_kernel(const Policy& policy, const MatrixShape& shape, bool q8
   const char* suffix = !q8 ? ".f32" : policy.dot8 ? ".dot8" : ".q8";
   kernel.module = "matvec_wide." + type_name(shape.type) + suffix;
   kernel.x_format = q8 ? XFormat::Packed : XFormat::F32;
-  kernel.cols = shape.experts ? 1 : columns_per_group(shape.columns);
-  kernel.tiles = shape.gate ? 2 : 1;
+  kernel.cols = columns_per_group(policy, shape);
+  kernel.tiles = shape.gate ? 2 : std::clamp(policy.tiles, 1u, 2u);
   return kernel;
 }
 
@@ -60,8 +61,16 @@ Policy choose_policy(const Capabilities& caps, const RunOptions& options) {
   policy.texel = policy.lane;
   policy.dot8 = caps.dot8 && !policy.lane;
   // Measured default: int8 activations pay on the lane kernels and where the device has the dot.
+  const Tuning& tuning = options.tuning;
+  const bool q8_pays = tuning.activations == ActivationType::Auto
+                           ? policy.lane || policy.dot8
+                           : tuning.activations == ActivationType::Q8;
   policy.q8 = options.activations == ActivationType::Q8 ||
-              (options.activations == ActivationType::Auto && (policy.lane || policy.dot8));
+              (options.activations == ActivationType::Auto && q8_pays);
+  policy.tuned = tuning != Tuning{};
+  policy.tiles = tuning.tiles;
+  if (tuning.columns != 0) policy.columns = tuning.columns;
+  if (tuning.tiled_from != 0) policy.tiled_from = tuning.tiled_from;
   // Tiles add in another order than the mat-vec kernels: prompts use them unless bits must agree.
   policy.tiled =
       !policy.lane && !options.deterministic && options.activations != ActivationType::Q8;
@@ -84,14 +93,15 @@ std::string describe(const Policy& policy) {
     text += policy.fp16 ? " with binary16 tiles for prompts" : " with tiles for prompts";
   text += policy.q8 ? (policy.dot8 ? ", int8 activations (dot product)" : ", int8 activations")
                     : ", f32 activations";
-  return text + ", " + describe(policy.cache) + " cache";
+  return text + ", " + describe(policy.cache) + " cache" +
+         (policy.tuned ? ", tuned for this device" : "");
 }
 
 MatrixKernel choose_matrix_kernel(const Policy& policy, const MatrixShape& shape) {
   const WeightLayout* layout = find_weight_layout(shape.type);
   const bool q8 = policy.q8 && layout->has_int8_path;
-  if (policy.lane) return lane_kernel(shape, q8);
-  if (policy.tiled && !shape.experts && shape.columns >= 16) {
+  if (policy.lane) return lane_kernel(policy, shape, q8);
+  if (policy.tiled && !shape.experts && shape.columns >= policy.tiled_from) {
     MatrixKernel kernel;
     kernel.module = "matmul_tile." + type_name(shape.type) + (policy.fp16 ? ".f16" : ".f32");
     kernel.x_format = policy.fp16 ? XFormat::Half : XFormat::F32;

@@ -35,6 +35,16 @@ struct CacheFormat {
 /// "f16", "rotated q8_0", "q8_0 K and q4_0 V".
 [[nodiscard]] std::string describe(const CacheFormat& cache);
 
+/// What measurements on one device put in the place of the table's own choices (tuning.h); Auto and
+/// 0 leave them. Only `activations` changes results: sums do not depend on the rest.
+struct Tuning {
+  ActivationType activations = ActivationType::Auto;  ///< of mat-vec kernels, where Auto is asked
+  uint32_t tiles = 0;       ///< of 8 rows per workgroup of mat-vec kernels: 1, 2, 4
+  uint32_t columns = 0;     ///< per workgroup of them, at most: 1, 2, 4, 8
+  uint32_t tiled_from = 0;  ///< columns from which matmul tiles are used
+  friend constexpr bool operator==(const Tuning&, const Tuning&) = default;
+};
+
 /// What a session asks for; everything has a default that fits a chat.
 struct RunOptions {
   uint32_t context = 0;        ///< positions per sequence; 0 = the model's, at most 4096
@@ -47,6 +57,7 @@ struct RunOptions {
   /// Gather statistics of what matrices multiply. Activations and cache are then f32, whatever is
   /// asked for above, and every step computes all layers for all its columns.
   graph::TapOptions taps;
+  Tuning tuning;
 };
 
 /// The form in which a matrix kernel reads activations; values are MODE of kernel/prepare.glsl.
@@ -54,6 +65,7 @@ enum class XFormat : uint8_t { F32 = 0, Packed = 1, Pairs = 2, Half = 3 };
 
 /// Everything the scheduler decides once per device and options.
 struct Policy {
+  bool tuned = false;  ///< by a profile of this device
   bool lane = false;   ///< row-per-lane kernels with texel loads (software drivers)
   bool texel = false;  ///< read activations and cache through texel buffers
   bool q8 = false;     ///< int8 activations where the codec has an integer path
@@ -61,6 +73,9 @@ struct Policy {
   bool tiled = false;  ///< shared-memory tiles for prompts
   bool fp16 = false;   ///< those tiles in binary16, activations in 16-bit storage
   CacheFormat cache;
+  uint32_t tiles = 0;                 ///< as Tuning; 0 = the kernel's own
+  uint32_t columns = 8;               ///< per workgroup of mat-vec kernels, at most
+  uint32_t tiled_from = 16;           ///< columns from which tiles pay
   bool split_attention = false;       ///< one workgroup per page, then a merge (decode on GPUs)
   uint64_t matrix_binding_bytes = 0;  ///< largest weight binding
   uint32_t alignment = 256;           ///< of slices, bytes

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "engine/graph/fusions.h"
+#include "engine/session/device_profile.h"
 #include "shaders/shared/push.h"
 
 namespace pumice {
@@ -31,8 +32,10 @@ Result<std::unique_ptr<Engine>> Engine::load(const LoadOptions& options) {
   engine->load_times_.device_ms = ms_since(lap);
 
   PUMICE_TRY_ASSIGN(graph::Graph graph, engine->build(options));
-  PUMICE_TRY_ASSIGN(engine->plan_,
-                    plan_model(std::move(graph), engine->device_->capabilities(), options.run));
+  const Capabilities& caps = engine->device_->capabilities();
+  RunOptions run = options.run;
+  if (!options.profiles.empty()) run.tuning = read_profile(options.profiles, caps);
+  PUMICE_TRY_ASSIGN(engine->plan_, plan_model(std::move(graph), caps, run));
   lap = Clock::now();
   PUMICE_TRY(engine->allocate());
   PUMICE_TRY(upload_weights(*engine->file_, engine->plan_, engine->buffers_, *engine->device_,

@@ -46,6 +46,7 @@ struct LoadOptions {
   /// Budgets will be given: everything that steps of one sequence need is made before load
   /// returns, and the costs of short ones are measured.
   bool paced = false;
+  std::string profiles;  ///< folder of device profiles (device_profile.h); empty = none are asked
   /// Every matrix is decoded to f32 on the device, so that set_weight is exact for any model.
   bool weights_as_f32 = false;
   OpenDevice open_device = vk::Device::open;  ///< tests plan faults and lower limits here

@@ -26,6 +26,7 @@ const std::vector<BenchKind>& kinds() {
        add_bench_kernels},
       {"shader", "A shader of your own, compiled and timed whenever it is saved", add_bench_shader},
       {"isa", "What a GPU's compiler makes of every kernel, without the GPU", add_bench_isa},
+      {"tune", "The fastest choices on this device, kept for the engine", add_bench_tune},
       {"compare", "Is the new one slower? (exit code 3)", add_bench_compare},
       {"report", "A page with bars and a roofline", add_bench_report},
   };

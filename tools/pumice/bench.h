@@ -46,6 +46,7 @@ void show_step(const std::string& text);
 [[nodiscard]] Action add_bench_kernels(CLI::App& app);
 [[nodiscard]] Action add_bench_shader(CLI::App& app);
 [[nodiscard]] Action add_bench_isa(CLI::App& app);
+[[nodiscard]] Action add_bench_tune(CLI::App& app);
 [[nodiscard]] Action add_bench_compare(CLI::App& app);
 [[nodiscard]] Action add_bench_report(CLI::App& app);
 

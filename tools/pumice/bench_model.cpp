@@ -323,7 +323,8 @@ void add_run_flags(CLI::App& app, ModelFlags& flags) {
   app.add_flag("--deterministic", flags.deterministic,
                "Measure the kernels that give the same bits however the prompt is cut");
   app.add_flag("--validate", flags.validate, "Run under the Khronos validation layer");
-  app.add_flag("--no-cache", flags.no_cache, "Neither read nor write compiled pipelines");
+  app.add_flag("--no-cache", flags.no_cache,
+               "Neither compiled pipelines nor a device profile of earlier runs");
   app.add_flag("-v,--verbose", flags.verbose, "Print decisions to stderr");
 }
 

@@ -82,8 +82,10 @@ Result<LoadOptions> load_options(const ModelFlags& flags) {
   options.device.validation = flags.validate;
   PUMICE_TRY_ASSIGN(options.device.without, parse_mask(flags.without, "--without"));
   const std::filesystem::path cache = cache_folder();
-  if (!flags.no_cache && !cache.empty())
+  if (!flags.no_cache && !cache.empty()) {
     options.device.pipeline_cache = (cache / "pipelines.bin").string();
+    options.profiles = cache.string();
+  }
   options.progress = show_progress;
   if (flags.verbose) set_log_level(LogLevel::Debug);
   return options;
@@ -133,7 +135,8 @@ void add_engine_flags(CLI::App& app, ModelFlags& flags) {
   app.add_flag("--deterministic", flags.deterministic,
                "The same bits however the prompt is cut and whatever runs beside it");
   app.add_flag("--validate", flags.validate, "Run under the Khronos validation layer");
-  app.add_flag("--no-cache", flags.no_cache, "Neither read nor write compiled pipelines");
+  app.add_flag("--no-cache", flags.no_cache,
+               "Neither compiled pipelines nor a device profile of earlier runs");
   app.add_flag("-v,--verbose", flags.verbose, "Print the configuration and decisions to stderr");
 }
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace pumice::quant {
+namespace pumice {
 
 class Fnv {
  public:
@@ -23,4 +23,4 @@ class Fnv {
   uint64_t value_ = 0xCBF29CE484222325u;
 };
 
-}  // namespace pumice::quant
+}  // namespace pumice
