@@ -302,7 +302,8 @@ class Lowering {
             op.k_norm != kNone ? 1u : 0u,
             pairs,
             format.rotate ? 1u : 0u,
-            in_row ? std::max(layer.head_k, layer.head_v) : 4u};
+            in_row ? std::max(layer.head_k, layer.head_v) : 4u,
+            base_of(op.q) == base_of(op.k) && base_of(op.q) == base_of(op.v) ? 1u : 0u};
   }
 
   Result<void> lower_op(const graph::RopeStore& op) {

@@ -12,6 +12,7 @@ layout(constant_id = 3) const uint K_NORM = 0;
 layout(constant_id = 4) const uint PAIRS = 0;  // 0 none, 1 adjacent elements, 2 halves
 layout(constant_id = 5) const uint ROTATE = 0;
 layout(constant_id = 6) const uint ROW = 4;    // elements of the longest head that needs `row`
+layout(constant_id = 7) const uint MERGED = 0;  // q, k and v lie in one buffer: all read it as q
 
 layout(set = 0, binding = 0, std430) readonly buffer Q { float q[]; };
 layout(set = 0, binding = 1, std430) readonly buffer K { float k[]; };
@@ -25,17 +26,24 @@ layout(set = 0, binding = 8, std430) readonly buffer KNorm { float k_norm[]; };
 
 const uint kQuery = 0, kKey = 1, kValue = 2;
 
+// Some drivers run all sides of a branch: fewer loads then are faster loads.
+float loaded(uint kind, uint at) {
+  if (MERGED != 0 || kind == kQuery) return q[at];
+  return kind == kKey ? k[at] : v[at];
+}
+
 float element(uint kind, uint first, uint e) {
-  if (kind == kQuery) return q[first + e] * (Q_NORM != 0 ? q_norm[e] : 1.0);
-  if (kind == kKey) return k[first + e] * (K_NORM != 0 ? k_norm[e] : 1.0);
-  return v[first + e];
+  float value = loaded(kind, first + e);
+  if (Q_NORM != 0 && kind == kQuery) value *= q_norm[e];
+  if (K_NORM != 0 && kind == kKey) value *= k_norm[e];
+  return value;
 }
 
 float norm_factor(uint kind, uint first) {
   if (kind == kValue || (kind == kQuery ? Q_NORM : K_NORM) == 0) return 1.0;
   float sum = 0.0;
   LOOP for (uint e = 0; e < p.head_k; ++e) {
-    float value = kind == kQuery ? q[first + e] : k[first + e];
+    float value = loaded(kind, first + e);
     sum += value * value;
   }
   return 1.0 / sqrt(sum / float(p.head_k) + p.eps);
