@@ -2,7 +2,12 @@
 // One workgroup per normalised run; sums meet in a tree of fixed shape.
 #include "lib/prelude.glsl"
 #include "shared/push.h"
-layout(local_size_x = 64) in;
+#ifdef LOAD_TEXEL
+#define LANES 8  // a core runs idle lanes too
+#else
+#define LANES 64
+#endif
+layout(local_size_x = LANES) in;
 layout(push_constant) uniform Push { PreparePush p; };
 layout(constant_id = 0) const uint NORM = 1;
 // 0 f32, 1 packed int8, 2 int8 pairs for the lane kernel, 3 binary16
@@ -10,22 +15,28 @@ layout(constant_id = 1) const uint MODE = 0;
 
 #include "lib/bits.glsl"
 #include "lib/quads.glsl"
-layout(set = 0, binding = 1, std430) readonly buffer NormWeight { vec4 norm_weight[]; };
+#ifdef LOAD_TEXEL
+layout(set = 0, binding = 1) uniform textureBuffer norm_weights;
+vec4 norm_weight(uint i) { return texelFetch(norm_weights, int(i)); }
+#else
+layout(set = 0, binding = 1, std430) readonly buffer NormWeight { vec4 norm_weights[]; };
+vec4 norm_weight(uint i) { return norm_weights[i]; }
+#endif
 layout(set = 0, binding = 2, std430) writeonly buffer Y { vec4 y[]; };
 layout(set = 0, binding = 3, std430) writeonly buffer Units { uvec4 units[]; };
 layout(set = 0, binding = 4, std430) writeonly buffer Scales { vec4 scales[]; };
 
-shared float sums[64];
+shared float sums[LANES];
 
 float inverse_rms(uint first_quad, uint quads, uint lane) {
   float sum = 0.0;
-  LOOP for (uint i = lane; i < quads; i += 64) {
+  LOOP for (uint i = lane; i < quads; i += LANES) {
     vec4 v = in_quad(first_quad + i);
     sum += (v.x * v.x + v.y * v.y) + (v.z * v.z + v.w * v.w);
   }
   sums[lane] = sum;
   barrier();
-  LOOP for (uint half_width = 32; half_width > 0; half_width >>= 1) {
+  LOOP for (uint half_width = LANES / 2; half_width > 0; half_width >>= 1) {
     if (lane < half_width) sums[lane] += sums[lane + half_width];
     barrier();
   }
@@ -44,7 +55,7 @@ void prepare32(uint column, uint group, uint x_first, float factor) {
   UNROLL for (uint i = 0; i < 8; ++i) {
     uint element = group * 32 + 4 * i;
     v[i] = element < p.width ? in_quad(x_first + group * 8 + i) : vec4(0.0);
-    if (NORM != 0 && element < p.width) v[i] = v[i] * factor * norm_weight[group * 8 + i];
+    if (NORM != 0 && element < p.width) v[i] = v[i] * factor * norm_weight(group * 8 + i);
     vec4 a = abs(v[i]);
     largest = max(largest, max(max(a.x, a.y), max(a.z, a.w)));
   }
@@ -84,10 +95,10 @@ void main() {
   float factor = NORM != 0 ? inverse_rms(x_first, quads, lane) : 1.0;
   if (MODE == 0) {
     uint y_first = (column * p.y_stride + run * p.group) / 4;
-    LOOP for (uint i = lane; i < quads; i += 64)
-      y[y_first + i] = in_quad(x_first + i) * factor * norm_weight[i];
+    LOOP for (uint i = lane; i < quads; i += LANES)
+      y[y_first + i] = in_quad(x_first + i) * factor * norm_weight(i);
   } else {
-    LOOP for (uint group = lane; group < p.groups32; group += 64)
+    LOOP for (uint group = lane; group < p.groups32; group += LANES)
       prepare32(column, group, x_first, factor);
   }
 }
