@@ -15,6 +15,13 @@ TEST(Summary, WidthOfTheInterval) {
   EXPECT_TRUE(std::isinf(relative_width(Summary{})));
 }
 
+TEST(TimedAtOnce, NoSubmissionOutlastsTheWatchdog) {
+  EXPECT_EQ(timed_at_once(16, 0.5, 2.0), 4u);
+  EXPECT_EQ(timed_at_once(16, 1e-6, 2.0), 16u);
+  EXPECT_EQ(timed_at_once(16, 0, 2.0), 16u);
+  EXPECT_EQ(timed_at_once(16, 5.0, 2.0), 1u) << "what --watchdog allowed is timed alone";
+}
+
 class Bench : public testing::Test {
  protected:
   void SetUp() override {

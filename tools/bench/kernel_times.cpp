@@ -59,11 +59,15 @@ Result<KernelTimes> time_case(vk::Device& device, Stopwatch& stopwatch, const te
   test::set_inputs(*runner, item);
   const bool elsewhere = !item.timed_tokens.empty();
   const StepShape shape = elsewhere ? item.timed_shape : item.shape;
-  PUMICE_TRY_ASSIGN(const std::vector<Dispatch> list, dispatches_of(*runner, item, shape));
+  PUMICE_TRY_ASSIGN(std::vector<Dispatch> list, dispatches_of(*runner, item, shape));
+  const size_t dispatches = list.size() / copies;  // of a run; copies follow one another
   if (elsewhere) runner->set_tokens(item.timed_tokens);
-  for (size_t i = 0; i < list.size() / copies; ++i)
-    if (auto seconds = stopwatch.estimate(list[i], effort.watchdog); !seconds)
-      return fail_in(item.name, std::move(seconds.error()));
+  double each = 0;
+  for (size_t i = 0; i < dispatches; ++i) {
+    auto seconds = stopwatch.estimate(list[i], effort.watchdog);
+    if (!seconds) return fail_in(item.name, std::move(seconds.error()));
+    each += *seconds;
+  }
   PUMICE_TRY(check_answer(*runner, item));
   if (elsewhere) {
     runner->set_tokens(item.timed_tokens);
@@ -71,11 +75,13 @@ Result<KernelTimes> time_case(vk::Device& device, Stopwatch& stopwatch, const te
   }
   KernelTimes times;
   times.pipeline = vk::pipeline_name(list.front().kernel, list.front().constants);
-  times.dispatches = uint32_t(list.size() / copies);
+  times.dispatches = uint32_t(dispatches);
+  const size_t timed = timed_at_once(copies, each, effort.watchdog);
+  list.resize(dispatches * timed);
   PUMICE_TRY_ASSIGN(times.seconds, stopwatch.time(list, effort.effort));
-  for (double& seconds : times.seconds) seconds *= double(list.size()) / copies;
+  for (double& seconds : times.seconds) seconds *= double(dispatches);
   times.settled = relative_width(summarise(times.seconds)) < effort.effort.interval;
-  times.cached = item.weight_bytes * copies < double(effort.walk);
+  times.cached = item.weight_bytes * double(timed) < double(effort.walk);
   PUMICE_TRY_ASSIGN(times.statistics, statistics_of(device, times.pipeline));
   return times;
 }

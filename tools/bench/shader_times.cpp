@@ -98,11 +98,12 @@ Result<ShaderTimes> time_shader(vk::Device& device, Stopwatch& stopwatch, const 
     dispatch.groups = job.groups;
     PUMICE_TRY_ASSIGN(dispatch.bindings, sets.add(job.buffers));
   }
-  PUMICE_TRY(stopwatch.estimate(list.front(), job.watchdog));
+  PUMICE_TRY_ASSIGN(const double each, stopwatch.estimate(list.front(), job.watchdog));
+  list.resize(timed_at_once(list.size(), each, job.watchdog));
   ShaderTimes times;
   PUMICE_TRY_ASSIGN(times.seconds, stopwatch.time(list, job.effort));
   times.settled = relative_width(summarise(times.seconds)) < job.effort.interval;
-  times.cached = number * bytes_of(job) < job.walk;
+  times.cached = list.size() * bytes_of(job) < job.walk;
   if (!device.capabilities().pipeline_statistics) return times;
   PUMICE_TRY_ASSIGN(const auto rows, device.pipeline_statistics());
   times.statistics = neutral_statistics(rows)[vk::pipeline_name(job.kernel, job.constants)];

@@ -48,6 +48,11 @@ Dispatch part_of(const Dispatch& dispatch, uint64_t limit) {
 
 }  // namespace
 
+size_t timed_at_once(size_t wanted, double each, double watchdog) {
+  const double fits = std::clamp(watchdog / std::max(each, kShortest), 1.0, 1e9);
+  return std::min(wanted, size_t(fits));
+}
+
 const char* Stopwatch::words() const {
   return by_device_ ? "GPU timestamps" : "host clock";
 }

@@ -20,6 +20,10 @@ struct Effort {
 /// The shortest limit after which a driver gives up on a dispatch (Windows and amdgpu: 2 s).
 inline constexpr double kWatchdogSeconds = 2.0;
 
+/// How many of `wanted` pieces of work go into one submission, for a watchdog looks at all of it:
+/// at least one, in seconds `each`.
+[[nodiscard]] size_t timed_at_once(size_t wanted, double each, double watchdog);
+
 class Stopwatch {
  public:
   /// The device was opened with find_bench_kernel and `timestamps`; it outlives the stopwatch.
