@@ -12,8 +12,8 @@ void main() {
   int sum[CHAINS];
   [[unroll]] for (int i = 0; i < CHAINS; ++i) sum[i] = int(gl_LocalInvocationIndex) + i;
   for (uint turn = 0; turn < turns; turn += 16)
-    [[unroll]] for (int i = 0; i < 16 * CHAINS; ++i)
-      sum[i % CHAINS] += dot4_signed(sum[i % CHAINS], a, 0);
+    [[unroll]] for (int j = 0; j < 16; ++j)
+      [[unroll]] for (int i = 0; i < CHAINS; ++i) sum[i] += dot4_signed(sum[i], a, 0);
   int all = 0;
   [[unroll]] for (int i = 0; i < CHAINS; ++i) all ^= sum[i];
   if (all == 0x5EED5EED) y[0] = 1;

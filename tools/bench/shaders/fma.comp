@@ -10,8 +10,8 @@ void main() {
   vec4 sum[CHAINS];
   [[unroll]] for (uint i = 0; i < CHAINS; ++i) sum[i] = vec4(gl_LocalInvocationIndex + i);
   for (uint turn = 0; turn < turns; turn += 16)
-    [[unroll]] for (uint i = 0; i < 16 * CHAINS; ++i)
-      sum[i % CHAINS] = fma(sum[i % CHAINS], vec4(a), vec4(b));
+    [[unroll]] for (uint j = 0; j < 16; ++j)
+      [[unroll]] for (uint i = 0; i < CHAINS; ++i) sum[i] = fma(sum[i], vec4(a), vec4(b));
   vec4 all = vec4(0);
   [[unroll]] for (uint i = 0; i < CHAINS; ++i) all += sum[i];
   if (all.x + all.y + all.z + all.w == -1.25) y[0] = 1.0;  // all terms are positive
