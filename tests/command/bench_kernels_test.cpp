@@ -51,11 +51,25 @@ TEST_F(BenchKernels, OpsAndAttentionAreCasesToo) {
 }
 
 TEST_F(BenchKernels, WhatCannotBeTimedIsSaid) {
+  expect_failure("kernels --shape 4096x1", 2, "rows x columns x row length were expected");
+  expect_failure("kernels --shape 99999x1x99999", 2, "at most 2^28 weights");
+  expect_failure("kernels --filter '('", 2, "--filter: ");
+  expect_failure("kernels --without fp17", 2, "--without");
   if (!device()) GTEST_SKIP() << "no Vulkan device is here";
   expect_failure("kernels --filter 'no such kernel'", 1, "--list names them");
-  expect_failure("kernels --shape 4096x1", 1, "rows x columns x row length were expected");
-  expect_failure("kernels --shape 99999x1x99999", 1, "at most 2^28 weights");
-  expect_failure("kernels --filter '('", 1, "(");
+}
+
+TEST_F(BenchKernels, AnInterruptLeavesTheRowsBeforeIt) {
+  if (!device()) GTEST_SKIP() << "no Vulkan device is here";
+  const Ran ran = shell(
+      folder, fmt::format("timeout --preserve-status -s INT 3 @ bench kernels --csv {}", kQuick));
+  EXPECT_EQ(ran.exit, 1);
+  EXPECT_NE(ran.err.find("--filter, --type, --tier and --shape choose"), std::string::npos)
+      << ran.err;
+  const size_t at = ran.err.find("interrupted after ");
+  ASSERT_NE(at, std::string::npos) << ran.err;
+  const int rows = std::stoi(ran.err.substr(at + 18));
+  EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), rows == 0 ? 0 : rows + 1) << ran.out;
 }
 
 }  // namespace

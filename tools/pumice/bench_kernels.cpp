@@ -48,14 +48,26 @@ Result<std::optional<bench::MatrixSize>> parse_shape(const std::string& text) {
               text);
 }
 
-Result<std::vector<bench::KernelCase>> chosen_cases(const KernelFlags& flags,
-                                                    const Capabilities& caps) {
+/// What the flags say before any device is opened.
+struct Wanted {
+  std::optional<bench::MatrixSize> size;
+  quant::Pattern pattern;
+  CapabilityMask without;
+};
+
+Result<Wanted> parse(const KernelFlags& flags) {
   PUMICE_TRY_ASSIGN(const auto size, parse_shape(flags.shape));
-  PUMICE_TRY_ASSIGN(const quant::Pattern pattern,
-                    quant::Pattern::compile(flags.filter.empty() ? "." : flags.filter));
+  auto pattern = quant::Pattern::compile(flags.filter.empty() ? "." : flags.filter);
+  if (!pattern) return fail_in("--filter", std::move(pattern.error()));
+  PUMICE_TRY_ASSIGN(const CapabilityMask without, parse_mask(flags.without, "--without"));
+  return Wanted{size, std::move(*pattern), without};
+}
+
+Result<std::vector<bench::KernelCase>> chosen_cases(const KernelFlags& flags, const Wanted& wanted,
+                                                    const Capabilities& caps) {
   std::vector<bench::KernelCase> chosen;
-  for (bench::KernelCase& row : bench::kernel_cases(caps, size)) {
-    PUMICE_TRY_ASSIGN(const bool found, pattern.found_in(row.name));
+  for (bench::KernelCase& row : bench::kernel_cases(caps, wanted.size)) {
+    PUMICE_TRY_ASSIGN(const bool found, wanted.pattern.found_in(row.name));
     if (found && (flags.type.empty() || row.type == flags.type) &&
         (flags.tier.empty() || row.tier.find(flags.tier) != std::string::npos))
       chosen.push_back(std::move(row));
@@ -66,10 +78,10 @@ Result<std::vector<bench::KernelCase>> chosen_cases(const KernelFlags& flags,
               caps.device_name);
 }
 
-Result<std::unique_ptr<vk::Device>> open_device(const KernelFlags& flags) {
+Result<std::unique_ptr<vk::Device>> open_device(const KernelFlags& flags, const Wanted& wanted) {
   vk::DeviceOptions options;
   options.select = flags.device;
-  PUMICE_TRY_ASSIGN(options.without, parse_mask(flags.without, "--without"));
+  options.without = wanted.without;
   options.timestamps = true;
   options.pipeline_statistics = true;
   options.kernels = bench::find_bench_kernel;
@@ -124,8 +136,14 @@ BenchTable table_of(const BenchResults& results) {
   return table;
 }
 
+/// What became of the cases that are no rows, and why it ended before the last.
+struct Rest {
+  std::vector<std::string> refused, failed;  ///< too long for the watchdog; wrong, or no answer
+  std::string ended;
+};
+
 std::vector<std::string> notes_of(const BenchResults& results, const bench::Roofs& roofs,
-                                  double empty_seconds, const std::vector<std::string>& refused) {
+                                  double empty_seconds, const Rest& rest) {
   size_t unsettled = 0, cached = 0;
   for (const BenchRow& row : results.rows) {
     unsettled += row.more["settled"].get<bool>() ? 0 : 1;
@@ -143,7 +161,8 @@ std::vector<std::string> notes_of(const BenchResults& results, const bench::Roof
   if (cached != 0)
     notes.push_back(
         fmt::format("c {} of {}: what they read may stay in caches", cached, results.rows.size()));
-  for (const std::string& text : refused) notes.push_back("left out: " + text);
+  for (const std::string& text : rest.refused) notes.push_back("left out: " + text);
+  for (const std::string& text : rest.failed) notes.push_back("FAILED: " + text);
   notes.push_back(describe(roofs));
   notes.back().pop_back();
   return notes;
@@ -155,33 +174,63 @@ Outcome list_cases(const std::vector<bench::KernelCase>& cases) {
   return write_text(text);
 }
 
-/// Measures the cases into `results`. A case that would outlast the watchdog is left out, with its
-/// words in `refused`; a wrong answer ends it all.
-Result<void> measure(vk::Device& device, bench::Stopwatch& stopwatch,
-                     const std::vector<bench::KernelCase>& cases, const bench::KernelEffort& effort,
-                     const bench::Roofs& roofs, BenchResults& results,
-                     std::vector<std::string>& refused) {
+/// Hours of work are announced.
+void announce(size_t cases, double seconds) {
+  constexpr size_t kMany = 100;
+  if (cases < kMany) return;
+  complain(
+      fmt::format("{} kernels of up to {:.3g} s and their check each: {:.1f} hours or less; "
+                  "--filter, --type, --tier and --shape choose, Ctrl-C prints what is there",
+                  cases, seconds, double(cases) * seconds / 3600));
+}
+
+/// Measures the cases into `results`. What fails is left out, and does not cost the rows before it.
+Rest measure(vk::Device& device, bench::Stopwatch& stopwatch,
+             const std::vector<bench::KernelCase>& cases, const bench::KernelEffort& effort,
+             const bench::Roofs& roofs, BenchResults& results) {
+  Rest rest;
   for (size_t i = 0; i < cases.size(); ++i) {
-    if (interrupts() != 0) return fail(ErrorCode::Cancelled, "interrupted");
+    if (interrupts() != 0) {
+      rest.ended = fmt::format("interrupted after {} of {} kernels", i, cases.size());
+      break;
+    }
     show_step(fmt::format("{}/{} {}", i + 1, cases.size(), cases[i].name));
     const test::Case item = cases[i].make();
-    auto times = bench::time_case(device, stopwatch, item, effort);
+    const auto times = bench::time_case(device, stopwatch, item, effort);
     if (times) {
       results.rows.push_back(row_of(item, *times, roofs));
-      continue;
+    } else if (times.error().code == ErrorCode::BadArgument) {
+      rest.refused.push_back(times.error().text);
+    } else if (times.error().code == ErrorCode::DeviceLost) {
+      rest.ended = times.error().text;
+      break;
+    } else {
+      rest.failed.push_back(times.error().text);
     }
-    if (times.error().code != ErrorCode::BadArgument) return tl::unexpected(times.error());
-    refused.push_back(times.error().text);
   }
-  if (!results.rows.empty()) return {};
-  return fail(ErrorCode::BadArgument, "{}", refused.front());
+  return rest;
+}
+
+/// Whatever kept rows from being whole.
+Outcome outcome_of(const BenchResults& results, const Rest& rest) {
+  if (!rest.ended.empty()) return tl::unexpected(Failure(kFailed, rest.ended));
+  if (rest.failed.size() == 1) return tl::unexpected(Failure(kFailed, rest.failed[0]));
+  if (!rest.failed.empty())
+    return tl::unexpected(Failure(kFailed, fmt::format("{} kernels failed, the first: {}",
+                                                       rest.failed.size(), rest.failed[0])));
+  if (results.rows.empty()) return tl::unexpected(Failure(kFailed, rest.refused.front()));
+  return {};
 }
 
 Outcome kernels(const KernelFlags& flags) {
-  PUMICE_TRY_ASSIGN(const auto device, open_device(flags));
+  const auto wanted = parse(flags);
+  if (!wanted) return usage("{}", wanted.error().text);
+  PUMICE_TRY_ASSIGN(const auto device, open_device(flags, *wanted));
   const Capabilities& caps = device->capabilities();
-  PUMICE_TRY_ASSIGN(const auto cases, chosen_cases(flags, caps));
+  PUMICE_TRY_ASSIGN(const auto cases, chosen_cases(flags, *wanted, caps));
   if (flags.list) return list_cases(cases);
+  announce(cases.size(), flags.seconds);
+  show_step("measuring the roofs");
   PUMICE_TRY_ASSIGN(bench::Stopwatch stopwatch, bench::Stopwatch::create(*device));
   bench::KernelEffort effort;
   effort.effort.seconds = flags.seconds;
@@ -196,12 +245,14 @@ Outcome kernels(const KernelFlags& flags) {
                      {"walk_bytes", effort.walk},
                      {"without", flags.without}};
   results.roof = roof_json(roofs);
-  std::vector<std::string> refused;
-  const auto done = measure(*device, stopwatch, cases, effort, roofs, results, refused);
+  const Rest rest = measure(*device, stopwatch, cases, effort, roofs, results);
   show_step("");
-  if (!done) return tl::unexpected<Failure>(Failure(done.error()));
-  const auto notes = notes_of(results, roofs, stopwatch.empty_seconds(), refused);
-  return write_results(results, table_of(results), notes, flags.format);
+  const Outcome done = outcome_of(results, rest);
+  if (results.rows.empty()) return done;
+  const auto notes = notes_of(results, roofs, stopwatch.empty_seconds(), rest);
+  if (Outcome written = write_results(results, table_of(results), notes, flags.format); !written)
+    return written;
+  return done;
 }
 
 }  // namespace
