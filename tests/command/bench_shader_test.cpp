@@ -53,15 +53,39 @@ TEST_F(BenchShader, ShaderMistakesHaveAPlaceAndWords) {
   expect_failure("shader --once " + folder.file("absent.comp"), 1, "there is no such file");
   const std::string fine = folder.write("fine.comp", kScale);
   expect_failure("shader --once " + fine + " --buffers 4096", 1, "binds 2 buffers");
-  expect_failure("shader --once " + fine + " --buffers 4096,4Mb", 1, "\"4Mb\" is no size");
-  expect_failure("shader --once " + fine + " --groups 1x0", 1, "64x16x2 were expected");
-  expect_failure("shader --once " + fine + " --push 1,two", 1, "\"two\" is no number");
+  expect_failure("shader --once " + fine + " --buffers 4096,4Mb", 2, "\"4Mb\" is no size");
+  expect_failure("shader --once " + fine + " --groups 1x0", 2, "64x16x2 were expected");
+  expect_failure("shader --once " + fine + " --push 1,two", 2, "\"two\" is no number");
+  expect_failure("shader --once " + fine + " --bytes -1", 2, "no less than 0");
+  // What a later save cannot mend is not waited for.
+  expect_failure("shader " + fine + " --push 1,two", 2, "\"two\" is no number");
+  expect_failure("shader " + folder.file("absent.comp"), 1, "there is no such file");
   if (!device()) GTEST_SKIP() << "no Vulkan device is here";
   const std::string quick = fmt::format(" --buffers 4096,4096 {}", kQuick);
   expect_failure("shader --once " + fine + quick, 1, "push constants");
   expect_failure("shader --once " + fine + quick +
                      " --push 1.0,1024 --constants 20000 --groups 30000 --watchdog 5",
                  1, "would last about");
+}
+
+// Saved with a mistake, mended, taken away and brought back; a signal ends it.
+TEST_F(BenchShader, ShaderIsTimedAgainWheneverItIsSaved) {
+  if (!device()) GTEST_SKIP() << "no Vulkan device is here";
+  const std::string file = folder.write("s.comp", kScale);
+  const std::string script = fmt::format(
+      "@ bench shader {0} --csv --push 1.0,1024 --buffers 4096,4096 {1} >{2} 2>{3} & p=$!\n"
+      "reach() {{ for i in $(seq 200); do [ $(grep -c \"$1\" $2) -ge $3 ] && return; sleep 0.1; "
+      "done; echo \"not reached: $1\" >&2; }}\n"
+      "cp {0} {0}.fine\n"
+      "reach ^shader,us {2} 1; sleep 0.3; echo mistake >>{0}\n"
+      "reach error: {3} 1; sleep 0.3; cp {0}.fine {0}\n"
+      "reach ^shader,us {2} 2; sleep 0.3; rm {0}\n"
+      "reach 'no such file' {3} 1; sleep 0.3; cp {0}.fine {0}\n"
+      "reach ^shader,us {2} 3; kill -TERM $p; wait $p",
+      file, kQuick, folder.file("times"), folder.file("words"));
+  const Ran ran = shell(folder, script);
+  EXPECT_EQ(ran.exit, 0) << content(folder.file("words"));
+  EXPECT_EQ(ran.err, "") << content(folder.file("words"));
 }
 
 }  // namespace

@@ -143,7 +143,11 @@ Action add_bench(CLI::App& app) {
   }
   return [actions]() -> Outcome {
     for (const auto& [sub, action] : *actions)
-      if (sub->parsed()) return action();
+      if (sub->parsed()) {
+        Outcome done = action();
+        if (!done) show_step("");  // what failed has its line to itself
+        return done;
+      }
     return usage("bench needs one of its subcommands (pumice bench --help)");
   };
 }

@@ -3,6 +3,7 @@
 #include <bit>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <thread>
@@ -92,19 +93,28 @@ Result<bench::ShaderBuffer> parse_buffer(const std::string& text) {
       text);
 }
 
-Result<std::vector<bench::ShaderBuffer>> buffers_for(const ShaderFlags& flags, uint32_t needed) {
-  if (needed > kMostBindings)
-    return fail(ErrorCode::Unsupported, "{} has a binding {}; the highest that is bound is {}",
-                flags.file, needed - 1, kMostBindings - 1);
+Result<std::vector<bench::ShaderBuffer>> parse_buffers(const std::string& text) {
   std::vector<bench::ShaderBuffer> buffers;
-  for (const std::string& part : parts_of(flags.buffers, ',')) {
+  for (const std::string& part : parts_of(text, ',')) {
     PUMICE_TRY_ASSIGN(const bench::ShaderBuffer buffer, parse_buffer(part));
     buffers.push_back(buffer);
   }
-  if (buffers.empty()) buffers.assign(needed, {kDefaultBuffer});
-  if (buffers.size() >= needed) return buffers;
-  return fail(ErrorCode::BadArgument, "{} binds {} buffers, and --buffers gives {}", flags.file,
-              needed, buffers.size());
+  return buffers;
+}
+
+/// Those that the shader binds: the first of what was given, or of the usual size.
+Result<std::vector<bench::ShaderBuffer>> buffers_for(const ShaderFlags& flags,
+                                                     std::vector<bench::ShaderBuffer> given,
+                                                     uint32_t needed) {
+  if (needed > kMostBindings)
+    return fail(ErrorCode::Unsupported, "{} has a binding {}; the highest that is bound is {}",
+                flags.file, needed - 1, kMostBindings - 1);
+  if (given.empty()) given.assign(needed, {kDefaultBuffer});
+  if (given.size() < needed)
+    return fail(ErrorCode::BadArgument, "{} binds {} buffers, and --buffers gives {}", flags.file,
+                needed, given.size());
+  given.resize(needed);
+  return given;
 }
 
 Result<std::array<uint32_t, 3>> parse_groups(const std::string& text) {
@@ -124,9 +134,15 @@ struct Bench {
   std::unique_ptr<vk::Device> device;
   std::unique_ptr<bench::Stopwatch> stopwatch;
   bench::Roofs roofs;
+
+  void close() {
+    stopwatch.reset();
+    device.reset();
+  }
 };
 
 Result<void> open_bench(const ShaderFlags& flags, Bench& all) {
+  show_step("measuring the roofs");
   vk::DeviceOptions options;
   options.select = flags.device;
   PUMICE_TRY_ASSIGN(options.without, parse_mask(flags.without, "--without"));
@@ -142,19 +158,28 @@ Result<void> open_bench(const ShaderFlags& flags, Bench& all) {
   return {};
 }
 
-Result<bench::ShaderJob> job_of(const ShaderFlags& flags, Bench& all) {
-  PUMICE_TRY_ASSIGN(std::vector<uint32_t> spirv, compile_glsl(flags.file));
-  auto needed = bench::bindings_of(spirv);
-  if (!needed) return fail_in(flags.file, std::move(needed.error()));
+/// What the flags say of every version of the shader: all but its kernel, and buffers as given.
+Result<bench::ShaderJob> parse_job(const ShaderFlags& flags) {
   bench::ShaderJob job;
-  PUMICE_TRY_ASSIGN(job.buffers, buffers_for(flags, *needed));
+  PUMICE_TRY_ASSIGN(job.buffers, parse_buffers(flags.buffers));
   PUMICE_TRY_ASSIGN(job.push, parse_words("--push", flags.push));
   PUMICE_TRY_ASSIGN(job.constants, parse_words("--constants", flags.constants));
   PUMICE_TRY_ASSIGN(job.groups, parse_groups(flags.groups));
+  PUMICE_TRY(parse_mask(flags.without, "--without"));
   job.effort.seconds = flags.seconds;
   job.walk = uint64_t{flags.walk_mib} << 20;
   job.watchdog = flags.watchdog_ms * 1e-3;
-  job.kernel = all.store.add(std::move(spirv));
+  return job;
+}
+
+/// The job of the file as it is now.
+Result<bench::ShaderJob> job_of(const ShaderFlags& flags, bench::ShaderJob job,
+                                bench::ShaderStore& store) {
+  PUMICE_TRY_ASSIGN(std::vector<uint32_t> spirv, compile_glsl(flags.file));
+  auto needed = bench::bindings_of(spirv);
+  if (!needed) return fail_in(flags.file, std::move(needed.error()));
+  PUMICE_TRY_ASSIGN(job.buffers, buffers_for(flags, std::move(job.buffers), *needed));
+  job.kernel = store.add(std::move(spirv));
   return job;
 }
 
@@ -191,6 +216,9 @@ Outcome print(const ShaderFlags& flags, const Bench& all, const bench::ShaderJob
   for (const std::string& cell : roofline_cells(row)) table.rows[0].push_back(cell);
   std::vector<std::string> notes{statistics_text(times.statistics)};
   if (flags.bytes <= 0) notes.emplace_back("bytes: every buffer once (--bytes says otherwise)");
+  if (job.buffers.size() < parts_of(flags.buffers, ',').size())
+    notes.push_back(
+        fmt::format("--buffers: the shader uses the first {} alone", job.buffers.size()));
   if (!times.settled) notes.emplace_back("the 95 % interval is still wider than 2 %");
   if (times.cached) notes.emplace_back("its buffers may stay in caches");
   notes.push_back(describe(all.roofs));
@@ -199,17 +227,19 @@ Outcome print(const ShaderFlags& flags, const Bench& all, const bench::ShaderJob
   return write_results(results, table, notes, flags.format);
 }
 
-Outcome time_once(const ShaderFlags& flags, Bench& all) {
-  PUMICE_TRY_ASSIGN(const bench::ShaderJob job, job_of(flags, all));
+Outcome time_job(const ShaderFlags& flags, Bench& all, const bench::ShaderJob& job) {
   if (all.device == nullptr) PUMICE_TRY(open_bench(flags, all));
+  show_step("timing " + flags.file);
   auto times = bench::time_shader(*all.device, *all.stopwatch, job);
-  if (!times) return fail_in(flags.file, std::move(times.error()));
-  return print(flags, all, job, *times);
+  show_step("");
+  if (times) return print(flags, all, job, *times);
+  if (times.error().code == ErrorCode::DeviceLost) all.close();
+  return fail_in(flags.file, std::move(times.error()));
 }
 
 /// The latest change of any source; what does not exist has none.
 std::filesystem::file_time_type last_change(const std::vector<std::string>& sources) {
-  std::filesystem::file_time_type latest{};
+  auto latest = std::filesystem::file_time_type::min();
   for (const std::string& source : sources) {
     std::error_code failed;
     const auto time = std::filesystem::last_write_time(source, failed);
@@ -218,24 +248,52 @@ std::filesystem::file_time_type last_change(const std::vector<std::string>& sour
   return latest;
 }
 
-Outcome watch(const ShaderFlags& flags, Bench& all) {
+void wait_for_change(const ShaderFlags& flags, const std::vector<std::string>& sources,
+                     std::filesystem::file_time_type before) {
+  show_step(flags.file + ": timed again when it is saved; Ctrl-C ends");
+  while (interrupts() == 0 && last_change(sources) == before) std::this_thread::sleep_for(kLook);
+  // Editors replace a file: it is away for a moment.
+  std::error_code ignored;
+  for (int i = 0; i < 5 && interrupts() == 0; ++i) {
+    if (std::filesystem::exists(flags.file, ignored)) break;
+    std::this_thread::sleep_for(kLook);
+  }
+  show_step("");
+}
+
+/// A shader that does not compile, or cannot run, may be better the next time. A file that was
+/// never there and a device that cannot be opened are not waited for.
+Outcome watch(const ShaderFlags& flags, const bench::ShaderJob& given, Bench& all) {
+  PUMICE_TRY(check_source(flags.file));
   while (interrupts() == 0) {
     const auto sources = sources_of(flags.file);
     const auto before = last_change(sources);
-    if (const Outcome done = time_once(flags, all); !done) {
-      if (done.error().text.empty()) return done;  // nobody reads any more
-      complain(done.error().text);
-    }
-    while (interrupts() == 0 && last_change(sources) == before) std::this_thread::sleep_for(kLook);
+    const auto job = job_of(flags, given, all.store);
+    if (job && all.device == nullptr) PUMICE_TRY(open_bench(flags, all));
+    const Outcome done =
+        job ? time_job(flags, all, *job) : Outcome(tl::unexpected<Failure>(Failure(job.error())));
+    if (interrupts() != 0) break;                         // the compiler had the signal, too
+    if (!done && done.error().text.empty()) return done;  // nobody reads any more
+    show_step("");
+    if (!done) complain(done.error().text);
+    wait_for_change(flags, sources, before);
   }
   return {};
 }
 
 Outcome shader(const ShaderFlags& flags) {
+  const auto given = parse_job(flags);
+  if (!given) return usage("{}", given.error().text);
+  for (const double work : {flags.bytes, flags.operations})
+    if (!std::isfinite(work) || work < 0)
+      return usage("--bytes and --operations are no less than 0");
   Bench all;
-  if (flags.once) return time_once(flags, all);
-  count_interrupts();
-  return watch(flags, all);
+  if (!flags.once) {
+    count_interrupts();
+    return watch(flags, *given, all);
+  }
+  PUMICE_TRY_ASSIGN(const bench::ShaderJob job, job_of(flags, *given, all.store));
+  return time_job(flags, all, job);
 }
 
 }  // namespace

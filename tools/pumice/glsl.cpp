@@ -59,10 +59,14 @@ std::string first_error(const std::string& output) {
 
 }  // namespace
 
-Result<std::vector<uint32_t>> compile_glsl(const std::string& file) {
+Result<void> check_source(const std::string& file) {
   std::error_code ignored;
-  if (!std::filesystem::is_regular_file(file, ignored))
-    return fail(ErrorCode::NotFound, "{}: there is no such file", file);
+  if (std::filesystem::is_regular_file(file, ignored)) return {};
+  return fail(ErrorCode::NotFound, "{}: there is no such file", file);
+}
+
+Result<std::vector<uint32_t>> compile_glsl(const std::string& file) {
+  PUMICE_TRY(check_source(file));
   PUMICE_TRY_ASSIGN(const CommandOutput output,
                     run_command(command_line(file, "-mfmt=num -o -"), kMostOutput));
   if (output.exit == kNoProgram)

@@ -10,6 +10,9 @@
 
 namespace pumice::command {
 
+/// NotFound where there is no such file.
+[[nodiscard]] Result<void> check_source(const std::string& file);
+
 /// BadArgument with the compiler's first message, file and line included, and how many more there
 /// are. NotFound where glslc is not installed.
 [[nodiscard]] Result<std::vector<uint32_t>> compile_glsl(const std::string& file);
