@@ -51,11 +51,18 @@ std::string spilling_text(const bench::IsaTable& table) {
                      table.rows.size(), spilling);
 }
 
-Outcome check(const std::string& path, const bench::IsaTable& now) {
-  PUMICE_TRY_ASSIGN(const std::string text, read_text(path));
-  auto before = bench::parse_table(text);
-  if (!before) return fail_in(path, std::move(before.error()));
-  const bench::IsaDifference difference = bench::compare(*before, now);
+/// The table that `flags` name, which must be of the same GPU.
+Result<bench::IsaTable> read_table(const IsaFlags& flags) {
+  PUMICE_TRY_ASSIGN(const std::string text, read_text(flags.table));
+  auto table = bench::parse_table(text);
+  if (!table) return fail_in(flags.table, std::move(table.error()));
+  if (table->gpu == flags.gpu) return table;
+  return fail(ErrorCode::BadArgument, "{}: a table of {}, and --gpu says {}", flags.table,
+              table->gpu.empty() ? "no GPU" : printable(table->gpu, 40), flags.gpu);
+}
+
+Outcome check(const std::string& path, const bench::IsaTable& before, const bench::IsaTable& now) {
+  const bench::IsaDifference difference = bench::compare(before, now);
   std::string out = spilling_text(now) + "\n";
   for (const std::string& line : difference.reports) out += "note: " + line + "\n";
   for (const std::string& line : difference.failures) out += "FAILED: " + line + "\n";
@@ -68,10 +75,16 @@ Outcome check(const std::string& path, const bench::IsaTable& now) {
 
 Outcome isa(const IsaFlags& flags) {
   if (flags.update && flags.table.empty()) return usage("--update needs --table FILE");
+  bench::IsaTable before;
+  if (!flags.table.empty() && !flags.update) {
+    PUMICE_TRY_ASSIGN(before, read_table(flags));
+  }
   PUMICE_TRY_ASSIGN(const auto device, open_null_device(flags.gpu));
+  show_step("compiling every kernel for " + flags.gpu);
   PUMICE_TRY_ASSIGN(const bench::IsaTable table, bench::compile_table(*device, flags.gpu));
+  show_step("");
   if (flags.table.empty()) return write_text(bench::table_text(table));
-  if (!flags.update) return check(flags.table, table);
+  if (!flags.update) return check(flags.table, before, table);
   const std::string text = bench::table_text(table);
   PUMICE_TRY(write_file_whole(flags.table, std::as_bytes(std::span(text))));
   return write_text(spilling_text(table) + "\n");
