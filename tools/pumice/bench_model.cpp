@@ -127,8 +127,9 @@ struct Measured {
   std::vector<std::string> notes;
 };
 
-BenchRow start_row(const char* name, const std::vector<double>& seconds) {
-  BenchRow row{name, "ms", false, {}, Json::object()};
+/// `caches`: of compiled pipelines, that were there before.
+BenchRow start_row(const char* name, const std::vector<double>& seconds, const char* caches) {
+  BenchRow row{name, "ms", false, {}, {{"caches", caches}}};
   for (const double one : seconds) row.samples.push_back(one * 1e3);
   return row;
 }
@@ -181,8 +182,12 @@ Result<Measured> measure_all(const BenchModelFlags& flags, const LoadOptions& lo
   }
   if (!flags.no_roof) add_shares(all.results);
   if (flags.starts != 0) {
-    all.results.rows.push_back(start_row("first token, cold", starts.cold));
-    all.results.rows.push_back(start_row("first token, warm", starts.warm));
+    all.results.rows.push_back(start_row("first token, cold", starts.cold, "the driver's own"));
+    all.results.rows.push_back(
+        start_row("first token, warm", starts.warm, "the driver's own and pumice's"));
+    all.notes.emplace_back(
+        "first token: loading included; cold: without pumice's cache of pipelines, but with the "
+        "driver's own (Mesa's ~/.cache/mesa_shader_cache stays) and the file in memory");
   }
   return all;
 }
@@ -306,7 +311,8 @@ void add_case_flags(CLI::App& app, BenchModelFlags& flags) {
   app.add_option("-r,--repetitions", flags.repetitions, "Of every row, in turn")
       ->check(CLI::Range(uint32_t(1), kMostRepetitions))
       ->capture_default_str();
-  app.add_option("--starts", flags.starts, "Cold and warm starts to the first token (0: none)")
+  app.add_option("--starts", flags.starts,
+                 "Starts to the first token, without and with pumice's pipeline cache (0: none)")
       ->check(CLI::Range(uint32_t(0), uint32_t(100)))
       ->capture_default_str();
   app.add_flag("--no-kernels", flags.no_kernels, "No GPU time by kernel family");
