@@ -149,6 +149,9 @@ Result<void> check_inputs(const LogitSource* reference, const LogitSource& model
     if (token < 0 || uint32_t(token) >= model.n_vocab())
       return fail(ErrorCode::BadArgument, "{}: token id {} is outside the vocabulary of {}",
                   text.name, token, model.n_vocab());
+  if (!text.counted.empty() && text.counted.size() != text.scored())
+    return fail(ErrorCode::BadArgument, "{}: {} marks for {} scored positions", text.name,
+                text.counted.size(), text.scored());
   for (const double temperature : options.temperatures)
     if (!(temperature > 0.0) || !std::isfinite(temperature))
       return fail(ErrorCode::BadArgument, "temperature {}; it must be above 0", temperature);
@@ -158,14 +161,7 @@ Result<void> check_inputs(const LogitSource* reference, const LogitSource& model
   return {};
 }
 
-}  // namespace
-
-Result<Comparison> compare(LogitSource* reference, LogitSource& model, const EvaluationText& text,
-                           const CompareOptions& options) {
-  PUMICE_TRY(check_inputs(reference, model, text, options));
-  return Comparer(reference, model, text, options).run();
-}
-
+/// Leaves the positions whose mark is not 0; they become one chunk, in their order.
 void keep_positions(Comparison& comparison, std::span<const uint8_t> marks) {
   const auto keep = [&](auto& rows) {
     size_t kept = 0;
@@ -178,6 +174,16 @@ void keep_positions(Comparison& comparison, std::span<const uint8_t> marks) {
   comparison.chunks = 1;
   comparison.first_scored = 0;
   comparison.scored_per_chunk = uint32_t(comparison.positions.size());
+}
+
+}  // namespace
+
+Result<Comparison> compare(LogitSource* reference, LogitSource& model, const EvaluationText& text,
+                           const CompareOptions& options) {
+  PUMICE_TRY(check_inputs(reference, model, text, options));
+  PUMICE_TRY_ASSIGN(Comparison comparison, Comparer(reference, model, text, options).run());
+  if (!text.counted.empty()) keep_positions(comparison, text.counted);
+  return comparison;
 }
 
 }  // namespace pumice::quant

@@ -33,14 +33,12 @@ struct Comparison {
   }
 };
 
+/// Positions that count (EvaluationText::counted); where not all do they are one chunk.
 /// `reference` may be null: only what needs none is filled in. NonFinite names the chunk and the
 /// position of a logit that is NaN or infinite, and whose it is; Cancelled when progress says so;
 /// BadArgument when the two have vocabularies of different sizes.
 [[nodiscard]] Result<Comparison> compare(LogitSource* reference, LogitSource& model,
                                          const EvaluationText& text,
                                          const CompareOptions& options = {});
-
-/// Leaves the positions whose mark is not 0; they become one chunk, in their order.
-void keep_positions(Comparison& comparison, std::span<const uint8_t> marks);
 
 }  // namespace pumice::quant

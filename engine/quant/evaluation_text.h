@@ -2,7 +2,9 @@
 // follows the public tool: the second half of each chunk, whose tokens have enough behind them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,13 +28,18 @@ struct EvaluationText {
   std::string name;             ///< for messages
   std::vector<int32_t> tokens;  ///< [chunks][context], BOS in place
   uint32_t context = 0, chunks = 0, first_scored = 0;
-  uint64_t text_tokens = 0;  ///< that were made from the text; what fills no chunk is left out
+  std::vector<uint8_t> counted;  ///< marks [scored()] of positions that count; empty = all do
+  uint64_t text_tokens = 0;      ///< that were made from the text; what fills no chunk is left out
 
   [[nodiscard]] std::span<const int32_t> chunk(uint32_t i) const {
     return std::span(tokens).subspan(uint64_t{i} * context, context);
   }
   [[nodiscard]] uint32_t scored_per_chunk() const { return context - 1 - first_scored; }
   [[nodiscard]] uint64_t scored() const { return uint64_t{chunks} * scored_per_chunk(); }
+  /// Of those scored, how many count in a mean.
+  [[nodiscard]] uint64_t positions() const {
+    return counted.empty() ? scored() : uint64_t(std::ranges::count_if(counted, std::identity{}));
+  }
 };
 
 /// Up to `most` bytes of a file; `whole` tells whether that was all. NotFound, Io; BadArgument for

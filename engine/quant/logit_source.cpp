@@ -93,6 +93,15 @@ uint64_t text_hash(const EvaluationText& text) {
   return hash.value();
 }
 
+uint64_t measurement_hash(const EvaluationText& text) {
+  const uint64_t tokens = text_hash(text);
+  if (text.counted.empty()) return tokens;
+  Fnv hash;
+  hash.add(uint32_t(tokens)).add(uint32_t(tokens >> 32));
+  for (const uint8_t mark : text.counted) hash.add(uint32_t(mark));
+  return hash.value();
+}
+
 Result<void> check_same_vocabulary(const Tokenizer& reference, const Tokenizer& model) {
   if (reference.n_vocab() != model.n_vocab())
     return fail(ErrorCode::BadArgument,

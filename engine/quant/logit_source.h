@@ -81,6 +81,8 @@ using RowsSink =
 
 /// Identity of a cut text: its tokens and what is scored of them.
 [[nodiscard]] uint64_t text_hash(const EvaluationText& text);
+/// The same, and which positions count.
+[[nodiscard]] uint64_t measurement_hash(const EvaluationText& text);
 
 /// BadArgument naming the first token in which two vocabularies differ.
 [[nodiscard]] Result<void> check_same_vocabulary(const Tokenizer& reference,

@@ -237,8 +237,8 @@ Result<void> keep_types(Sensitivity& sensitivity, std::span<const QuantType> typ
 Result<Sensitivity> measure_sensitivity(Trial& trial, const SensitivityOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   Sensitivity result = unmeasured(trial.file(), options.candidates);
-  result.positions = trial.text().scored();
-  result.text = text_hash(trial.text());
+  result.positions = trial.text().positions();
+  result.text = measurement_hash(trial.text());
   Measurer measurer(trial, options, result);
   PUMICE_TRY(measurer.select());
   if (result.tensors.empty())

@@ -39,8 +39,8 @@ struct Sensitivity {
   std::vector<TensorSensitivity> tensors;  ///< in the order of the file
   uint64_t weights = 0;                    ///< of all tensors of the file
   uint64_t kept_bytes = 0;                 ///< of tensors that stay as they are
-  uint64_t positions = 0;                  ///< scored in each measurement
-  uint64_t text = 0;                       ///< text_hash of what was run
+  uint64_t positions = 0;                  ///< that count in each measurement
+  uint64_t text = 0;                       ///< measurement_hash of what was run
   double seconds = 0;
 };
 

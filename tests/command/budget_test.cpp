@@ -73,7 +73,9 @@ TEST_F(Budget, RefusesWithWords) {
   refuses("--ids Q4_0", 2, "--ids says nothing without --budget");
   refuses(text + "--budget 7bpw --types q4_k,q4_9", 2, "q4_9");
   refuses(text + "--budget 7bpw --types q8_0", 1, "the smallest types need");
+  refuses("--replies Q4_0", 2, "--replies says nothing without --budget");
   refuses(text + "--budget 7bpw --ids", 1, "begins no token id");
+  refuses(text + "--budget 7bpw --replies", 1, "chat");
   refuses(text + "Q4_0", 2, "without --budget");
   refuses(text + "--budget 4.5bpw Q4_0", 2, "chooses the types itself");
   refuses(text + "--budget 4.5bpw --pareto front.png", 2, ".svg or .json");

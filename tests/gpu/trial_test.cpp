@@ -57,6 +57,21 @@ TEST_F(OnTrial, RestoringIsExact) {
   EXPECT_EQ(*trial->kld(), 0.0);
 }
 
+TEST_F(OnTrial, OnlyPositionsThatCountAreMeasured) {
+  auto trial = Trial::start(*engine_, engine_->file(), text_);
+  ASSERT_TRUE(trial) << trial.error().text;
+  ASSERT_TRUE(trial->put(tensor("blk.0.attn_q.weight"), QuantType::Q4_0));
+  const std::vector<double> all = *trial->klds();
+  ASSERT_EQ(all.size(), text_.scored());
+  const uint64_t before = measurement_hash(text_);
+  text_.counted.assign(text_.scored(), 0);
+  for (const size_t i : {3, 17}) text_.counted[i] = 1;
+  EXPECT_EQ(*trial->kld(), (all[3] + all[17]) / 2);
+  EXPECT_NE(measurement_hash(text_), before);
+  text_.counted.pop_back();
+  EXPECT_EQ(trial->klds().error().code, ErrorCode::BadArgument);
+}
+
 TEST_F(OnTrial, SensitivitiesPredictRandomAllocations) {
   auto trial = Trial::start(*engine_, engine_->file(), text_);
   ASSERT_TRUE(trial) << trial.error().text;

@@ -6,6 +6,7 @@
 
 #include "engine/base/platform.h"
 #include "generate.h"
+#include "reply_positions.h"
 
 namespace pumice::command {
 namespace {
@@ -49,7 +50,6 @@ tl::expected<EvalRun, Failure> run_once(EvalTask& task, const NamedRun& options,
   run.options = options;
   PUMICE_TRY_ASSIGN(run.comparison,
                     quant::compare(task.reference.source.get(), model, task.text, compare));
-  if (task.flags.replies) quant::keep_positions(run.comparison, task.replies);
   run.policy = describe(engine->plan().policy);
   run.device = engine->device().capabilities().device_name;
   PUMICE_TRY(check_validation(*engine));
@@ -128,8 +128,7 @@ Action add_eval_kind(CLI::App& app, EvalKind kind) {
   app.add_flag("--ids", flags->ids, "The file holds token ids instead of text");
   if (kind != EvalKind::Curve) {
     app.add_flag("--score-all", flags->score_all, "Score whole chunks, not their second halves");
-    app.add_flag("--replies", flags->replies,
-                 "Score what the model says: the replies of conversations, in its chat format");
+    app.add_flag("--replies", flags->replies, kRepliesOption);
   }
   if (kind != EvalKind::Perplexity) {
     app.add_option("--reference", flags->reference,

@@ -56,14 +56,8 @@ struct EvalTask {
   std::optional<Tokenizer> tokenizer;
   uint32_t n_vocab = 0;
   quant::EvaluationText text;
-  std::vector<uint8_t> replies;  ///< marks of the scored positions; empty = all count
   EvalReference reference;
 };
-
-/// Marks [chunks][scored_per_chunk] the positions whose next token belongs to a reply, its end
-/// included, in the chat format of the vocabulary. BadArgument where there is no reply.
-[[nodiscard]] Result<std::vector<uint8_t>> reply_positions(const quant::EvaluationText& text,
-                                                           const Tokenizer& tokenizer);
 
 /// Opens the model's file, cuts the text, and makes the reference ready where there is to be one.
 [[nodiscard]] Result<EvalTask> prepare_evaluation(EvalKind kind, const EvalFlags& flags);

@@ -9,6 +9,7 @@
 #include "generate.h"
 #include "loader/gguf.h"
 #include "output_path.h"
+#include "reply_positions.h"
 
 namespace pumice::command {
 namespace {
@@ -160,9 +161,7 @@ Result<EvalTask> prepare_evaluation(EvalKind kind, const EvalFlags& flags) {
   if (flags.model.batch != 0) task.load.run.max_chunk = flags.model.batch;
   PUMICE_TRY_ASSIGN(task.text, read_text(task, file ? &*file : nullptr));
   task.load.run.context = task.text.context;
-  if (flags.replies) {
-    PUMICE_TRY_ASSIGN(task.replies, reply_positions(task.text, *task.tokenizer));
-  }
+  if (flags.replies) PUMICE_TRY(count_replies(task.text, *task.tokenizer));
   const bool wants_reference = kind == EvalKind::Divergence || kind == EvalKind::Flips ||
                                (kind == EvalKind::Curve && !flags.reference.empty());
   if (saved) {

@@ -8,6 +8,7 @@
 #include "engine/base/platform_file.h"
 #include "generate.h"
 #include "output.h"
+#include "reply_positions.h"
 
 namespace pumice::command {
 namespace {
@@ -98,7 +99,10 @@ std::string command_line(const LabOptions& options) {
   line += fmt::format(" --seed {}", options.seed);
   if (!options.model.device.empty()) line += " --device " + options.model.device;
   if (!options.model.without.empty()) line += " --without " + options.model.without;
-  if (options.quick) line += " --quick";
+  for (const auto& [given, flag] : {std::pair(options.ids, " --ids"),
+                                    {options.replies, " --replies"},
+                                    {options.quick, " --quick"}})
+    if (given) line += flag;
   if (!options.json.empty()) line += " --json " + options.json;
   return line;
 }
@@ -116,7 +120,7 @@ std::string types_text(const GgufFile& file) {
 LabHead head_of(LabBench& bench, double seconds) {
   const auto text = [](const quant::EvaluationText& part) {
     return fmt::format("{} chunks of {} tokens, {} positions scored", part.chunks, part.context,
-                       part.scored());
+                       part.positions());
   };
   const std::filesystem::path path(bench.options.model.model);
   return {{
@@ -194,9 +198,12 @@ Action add_lab(CLI::App& app) {
   auto options = std::make_shared<LabOptions>();
   app.add_option("report", options->report, "Page to write (HTML)")->required();
   add_model_option(app, options->model.model, options->model.hub);
-  app.add_option("-f,--file", options->text,
-                 "Text in UTF-8: its first half calibrates, its second tests (default: a short one "
-                 "that is built in)");
+  CLI::Option* text =
+      app.add_option("-f,--file", options->text,
+                     "Text in UTF-8: its first half calibrates, its second tests (default: a short "
+                     "one that is built in)");
+  app.add_flag("--ids", options->ids, "The file holds token ids instead of text")->needs(text);
+  app.add_flag("--replies", options->replies, kRepliesOption)->needs(text);
   app.add_option("-c,--ctx-size,--context", options->model.context, "Tokens per chunk (0: chosen)")
       ->check(CLI::Range(uint32_t(0), uint32_t(1) << 20));
   app.add_option("--chunks", options->chunks, "Chunks of each half (0: 8, quick 2)")

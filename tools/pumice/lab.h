@@ -27,6 +27,8 @@ struct LabOptions {
   uint32_t allocations = 0;  ///< random ones of the prediction section; 0 = chosen
   uint64_t seed = 1;
   bool quick = false;
+  bool ids = false;      ///< the text's file holds token ids
+  bool replies = false;  ///< only what the model says counts
 };
 
 /// Of a claim, for the model at hand.

@@ -14,6 +14,7 @@
 #include "lab.h"
 #include "lab_text.h"
 #include "loader/codec.h"
+#include "reply_positions.h"
 
 namespace pumice::command {
 namespace {
@@ -135,9 +136,10 @@ Result<void> LabBench::cut_text() {
                                             : kChunks;
   text_name = options.text.empty() ? "built-in" : options.text;
   const auto cut = [&](uint32_t context) {
-    const quant::ChunkOptions chunks = {context, 2 * each, false};
-    return options.text.empty() ? built_in_text(tokenizer, chunks)
-                                : quant::read_evaluation_text(options.text, tokenizer, chunks);
+    const quant::ChunkOptions chunks = {context, 2 * each, options.replies};
+    if (options.text.empty()) return built_in_text(tokenizer, chunks);
+    return options.ids ? quant::read_token_ids(options.text, config.n_vocab, chunks)
+                       : quant::read_evaluation_text(options.text, tokenizer, chunks);
   };
   const bool fixed = options.model.context != 0;
   uint32_t context = fixed ? options.model.context : std::min(config.context_length, kMostContext);
@@ -156,7 +158,9 @@ Result<void> LabBench::cut_text() {
                 text_name, text->text_tokens, text->context, fixed ? " or a smaller -c" : "");
   calibration = part_of(*text, 0, text->chunks / 2);
   test = part_of(*text, text->chunks / 2, text->chunks - text->chunks / 2);
-  return {};
+  if (!options.replies) return {};
+  PUMICE_TRY(count_replies(calibration, tokenizer));
+  return count_replies(test, tokenizer);
 }
 
 Result<void> LabBench::gather() {

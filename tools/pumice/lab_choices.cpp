@@ -115,7 +115,7 @@ Result<LabSection> flip_section(LabBench& bench) {
       "and how often the quantised model puts another token first. Dashed: what normal noise of "
       "the "
       "measured size would flip.",
-      bench.test.scored());
+      bench.test.positions());
   const std::vector<std::string> names = mixes(bench);
   bench.progress->expect(names.size());
   std::vector<PlotSeries> curves;

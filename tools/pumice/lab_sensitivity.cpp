@@ -169,7 +169,7 @@ Result<LabSection> sensitivity_section(LabBench& bench) {
       "One tensor at a time is quantised, weighed by activation statistics, and the whole model "
       "runs "
       "over the calibration text: mean KL divergence from the untouched model over {} positions.",
-      bench.calibration.scored());
+      bench.calibration.positions());
   quant::TrialOptions how;
   how.importance = &bench.importance;
   PUMICE_TRY_ASSIGN(quant::Trial trial,

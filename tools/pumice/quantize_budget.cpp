@@ -16,6 +16,7 @@
 #include "options.h"
 #include "output.h"
 #include "output_path.h"
+#include "reply_positions.h"
 #include "sensitivity_file.h"
 
 namespace pumice::command {
@@ -154,10 +155,11 @@ Result<void> Chooser::read_calibration() {
   chunks.context =
       flags_.context != 0 ? flags_.context : std::min(config.context_length, kUsualContext);
   chunks.chunks = flags_.chunks != 0 ? flags_.chunks : kUsualChunks;
+  chunks.score_all = flags_.replies;
   auto text = flags_.ids ? quant::read_token_ids(flags_.calibration, config.n_vocab, chunks)
                          : quant::read_evaluation_text(flags_.calibration, tokenizer, chunks);
   PUMICE_TRY_ASSIGN(text_, std::move(text));
-  return {};
+  return flags_.replies ? count_replies(text_, tokenizer) : Result<void>();
 }
 
 Result<LoadOptions> Chooser::engine_options() const {
@@ -231,7 +233,8 @@ Result<quant::Sensitivity> Chooser::sensitivity() {
 
 /// Measurements that were read, beside a text that they were not made with.
 void Chooser::warn_of_other_text(const quant::Sensitivity& read) const {
-  if (trial_ || text_.chunks == 0 || read.text == 0 || read.text == quant::text_hash(text_)) return;
+  if (trial_ || text_.chunks == 0 || read.text == 0 || read.text == quant::measurement_hash(text_))
+    return;
   std::fprintf(stderr,
                "%s: measured with other text or chunks than --calibration gives; it is used as it "
                "is, and another file name measures again\n",
@@ -308,6 +311,7 @@ void add_budget_flags(CLI::App& app, BudgetFlags& flags) {
       ->allow_extra_args(false);
   app.add_option("--calibration", flags.calibration, "Text that --budget measures with");
   app.add_flag("--ids", flags.ids, "The calibration file holds token ids instead of text");
+  app.add_flag("--replies", flags.replies, kRepliesOption);
   app.add_option("--chunks", flags.chunks, "Chunks of the text (0: 8, or as many as there are)");
   app.add_option("-c,--context", flags.context, "Tokens per chunk (0: 512, or the model's)");
   app.add_option("--sensitivity", flags.thoroughness,
@@ -328,6 +332,7 @@ Outcome check_budget_flags(const BudgetFlags& flags) {
       if (!value->empty()) return usage("{} says nothing without --budget", flag);
     if (!flags.types.empty()) return usage("--types says nothing without --budget");
     if (flags.ids) return usage("--ids says nothing without --budget");
+    if (flags.replies) return usage("--replies says nothing without --budget");
     return {};
   }
   for (const std::string& name : flags.types)

@@ -17,7 +17,8 @@ struct BudgetFlags {
   std::string thoroughness = "usual";
   std::vector<std::string> types;  ///< to choose from; empty = all that suit
   uint32_t chunks = 0, context = 0;
-  bool ids = false;  ///< the calibration file holds token ids
+  bool ids = false;      ///< the calibration file holds token ids
+  bool replies = false;  ///< only what the model says counts
 
   [[nodiscard]] bool given() const { return !budget.empty(); }
 };

@@ -77,8 +77,10 @@ TEST(Compare, MarkedPositionsAreKeptInTheirOrder) {
   const Comparison whole = compared(&a, b, text, {.temperatures = {0.5}});
   std::vector<uint8_t> marks(text.scored(), 0);
   for (const size_t i : {size_t{1}, size_t{4}, marks.size() - 1}) marks[i] = 1;
-  Comparison some = whole;
-  keep_positions(some, marks);
+  EvaluationText counted = text;
+  counted.counted = marks;
+  const Comparison some = compared(&a, b, counted, {.temperatures = {0.5}});
+  EXPECT_EQ(counted.positions(), 3u);
   ASSERT_EQ(some.positions.size(), 3u);
   EXPECT_EQ(some.positions[1].kld, whole.positions[4].kld);
   EXPECT_EQ(some.tempered[0][2].kld, whole.tempered[0].back().kld);

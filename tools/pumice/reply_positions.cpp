@@ -1,15 +1,14 @@
-// `pumice eval --replies`: which positions of a conversation predict what the model itself is to
-// say. A chat model is trained on those alone; what it expects users to say means nothing.
+// A chat model is trained on its replies alone; what it expects users to say means nothing.
+#include "reply_positions.h"
+
 #include <algorithm>
 
 #include "engine/text/chat_template.h"
-#include "eval.h"
 #include "output.h"
 
 namespace pumice::command {
 
-Result<std::vector<uint8_t>> reply_positions(const quant::EvaluationText& text,
-                                             const Tokenizer& tokenizer) {
+Result<void> count_replies(quant::EvaluationText& text, const Tokenizer& tokenizer) {
   PUMICE_TRY_ASSIGN(const ChatTemplate chat, ChatTemplate::recognise(tokenizer));
   EncodeOptions encode;
   encode.parse_special = true;
@@ -32,7 +31,8 @@ Result<std::vector<uint8_t>> reply_positions(const quant::EvaluationText& text,
       ++found;
     }
   }
-  if (found != 0) return marks;
+  text.counted = std::move(marks);
+  if (found != 0) return {};
   return fail(ErrorCode::BadArgument,
               "--replies: {} has no reply in its {} chunks, which would begin with the tokens of "
               "\"{}\"; special tokens can be given with --ids",
