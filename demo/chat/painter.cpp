@@ -113,7 +113,8 @@ Outcome<void> Painter::create_passes(VkFormat format) {
 
 Outcome<void> Painter::create_descriptors() {
   VkSamplerCreateInfo sampler = {VK_STRUCTURE_TYPE_SAMPLER_CREATE_INFO};
-  sampler.magFilter = sampler.minFilter = VK_FILTER_LINEAR;
+  // Glyphs lie on whole pixels, one texel each; software drivers pay dearly for more.
+  sampler.magFilter = sampler.minFilter = VK_FILTER_NEAREST;
   sampler.addressModeU = sampler.addressModeV = sampler.addressModeW =
       VK_SAMPLER_ADDRESS_MODE_CLAMP_TO_EDGE;
   VkDescriptorSetLayoutBinding binding = {};
