@@ -38,7 +38,7 @@ Picture read_picture(const std::string& path) {
 
 /// A picture of the conversations that were written beforehand. False: none can be made here.
 bool draws(const Folder& folder, const std::string& options, Picture& picture) {
-  if (shell(folder, "command -v xvfb-run").exit != 0) return false;
+  if (shell(folder, "command -v xvfb-run && command -v xauth").exit != 0) return false;
   const std::string path = folder.file("picture.png");
   const Ran ran = shell(folder,
                         "env -u WAYLAND_DISPLAY -u XDG_RUNTIME_DIR xvfb-run -a -s "
@@ -71,7 +71,7 @@ TEST(WindowTest, SaysWhatIsWrongInOneLine) {
 
 TEST(WindowTest, WithoutAnyFontItSaysWhichPackageHelps) {
   Folder folder;
-  if (shell(folder, "command -v xvfb-run").exit != 0) GTEST_SKIP() << "xvfb-run is not here";
+  if (shell(folder, "command -v xvfb-run && command -v xauth").exit != 0) GTEST_SKIP() << "xvfb-run or xauth is not here";
   const std::string config =
       folder.write("fonts.conf", "<fontconfig><dir>" + folder.file("none") + "</dir></fontconfig>");
   const Ran ran = shell(folder, "FONTCONFIG_FILE=" + quoted(config) +
