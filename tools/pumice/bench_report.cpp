@@ -91,6 +91,23 @@ std::vector<std::string> names_with(const std::vector<Input>& inputs, const std:
   return names;
 }
 
+/// Names as they fit under bars: without the words that all begin with, and with their end, which
+/// tells more apart than their beginning.
+std::vector<std::string> short_names(std::vector<std::string> names) {
+  constexpr size_t kRoom = 22;
+  size_t common = names.size() > 1 ? names.front().size() : 0;
+  for (const std::string& name : names) {
+    const auto [a, b] = std::ranges::mismatch(name, names.front());
+    common = std::min(common, size_t(a - name.begin()));
+  }
+  const size_t blank = names.empty() ? 0 : names.front().substr(0, common).rfind(' ') + 1;
+  for (std::string& name : names) {
+    name.erase(0, blank);
+    if (name.size() > kRoom) name = "..." + name.substr(name.size() - kRoom + 3);
+  }
+  return names;
+}
+
 /// Bars of all rows of a unit; a colour per input.
 std::string bars_of(const std::vector<Input>& inputs, const std::string& unit) {
   const std::vector<std::string> names = names_with(inputs, unit);
@@ -114,8 +131,9 @@ std::string bars_of(const std::vector<Input>& inputs, const std::string& unit) {
           }
       series.push_back(std::move(one));
     }
-    out += figure_of(bar_plot("Medians in " + unit, groups, {unit, false, true}, series),
-                     "Medians; a whisker is as long as the interval, half of it to each side.");
+    out +=
+        figure_of(bar_plot("Medians in " + unit, short_names(groups), {unit, false, true}, series),
+                  "Medians; a whisker is as long as the interval, half of it to each side.");
   }
   return out;
 }
