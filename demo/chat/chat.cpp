@@ -50,10 +50,11 @@ void Chat::refresh_messages() {
   if (current_.id == 0) return;
   auto fresh = history_.conversation(current_.id);
   auto messages = history_.messages(current_.id);
-  if (!fresh || !messages) {  // another window removed it
+  if (!fresh && fresh.error().gone) {  // another window removed it
     if (!busy()) begin_new();
     return;
   }
+  if (!good(fresh) || !good(messages)) return;  // what is shown stays
   current_ = std::move(*fresh);
   messages_ = std::move(*messages);
   for (const Unsaved& each : unsaved_)

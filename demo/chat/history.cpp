@@ -281,8 +281,11 @@ Outcome<Conversation> History::conversation(int64_t id) {
   if (!rows) return trouble_of(rows);
   Outcome<bool> row = rows->step();
   if (!row) return trouble_of(row);
-  if (!*row)
-    return trouble("chat history {}: this conversation is no longer there", database_->path());
+  if (!*row) {
+    auto gone = trouble("chat history {}: this conversation is no longer there", database_->path());
+    gone.value().gone = true;
+    return gone;
+  }
   return read_conversation(*rows);
 }
 

@@ -14,6 +14,7 @@ namespace pumice::chat {
 struct Trouble {
   std::string text;
   bool lost_device = false;  ///< the window's own: a fresh one may do
+  bool gone = false;         ///< what was asked for is no longer there
 };
 
 template <class T>
