@@ -11,6 +11,7 @@ namespace {
 
 constexpr double kRetry = 2.0;  ///< s between tries to write what the history refused
 constexpr int kRenewals = 8;    ///< lost devices after which it is no accident
+constexpr int kRestarts = 4;    ///< frames in a row that the atlas may begin anew: it grows thrice
 /// What the platform said last; GLFW reports its failures through a callback.
 std::string glfw_words;
 
@@ -126,7 +127,9 @@ void Window::build_frame() {
   app_->frame(ImGui::GetIO().DisplaySize);
   ImGui::Render();
   ++frames_;
-  if (fonts_->take_restarted()) frames_due_ = std::max(frames_due_, 2);
+  // A page with more glyphs than the largest atlas holds would begin anew for ever.
+  restarts_ = fonts_->take_restarted() ? restarts_ + 1 : 0;
+  if (restarts_ > 0 && restarts_ <= kRestarts) frames_due_ = std::max(frames_due_, 2);
 }
 
 /// The engine rests until the frame is drawn, so that neither waits for the other's work.

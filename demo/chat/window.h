@@ -70,6 +70,7 @@ class Window {
   int frames_due_ = kSettle;
   uint64_t frames_ = 0;  ///< drawn so far
   int renewals_ = 0;     ///< devices that were lost
+  int restarts_ = 0;     ///< frames in a row in which the glyph atlas was full
   std::chrono::steady_clock::time_point first_frame_;
   float first_word_ms_ = 0;  ///< from Enter, where pacing is measured
 };
