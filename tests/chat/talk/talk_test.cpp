@@ -106,6 +106,7 @@ TEST_F(TalkTest, TheSameSeedGivesTheSameAnswerWhateverCameBetween) {
 
 TEST_F(TalkTest, StopsAndGoesOnElsewhere) {
   if (!load()) return;
+  chat_->random_seed = false;  // some seeds end the answer before its first word
   chat_->sampling.max_tokens = 400;
   ASSERT_TRUE(chat_->send("Tom went to the park."));
   const int64_t left = chat_->current().id;
