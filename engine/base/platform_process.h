@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "engine/base/result.h"
@@ -25,6 +26,13 @@ struct CommandOutput {
 [[nodiscard]] std::string environment(const char* name);
 /// Sets one, or removes it (null), for libraries that are loaded later. Before the first thread.
 void set_environment(const char* name, const char* value);
+
+/// Processor time of all cores since the system began, in ticks of its own.
+struct ProcessorTime {
+  uint64_t total = 0;   ///< 0 = the system does not tell
+  uint64_t stolen = 0;  ///< of it, what a hypervisor gave to other guests
+};
+[[nodiscard]] ProcessorTime processor_time();
 
 [[nodiscard]] std::string processor_name();  ///< "Intel(R) Xeon(R) ..."; empty = unknown
 [[nodiscard]] std::string system_name();     ///< "Linux 6.1.0 x86_64"

@@ -104,6 +104,21 @@ void set_environment(const char* name, const char* value) {
     ::unsetenv(name);
 }
 
+ProcessorTime processor_time() {
+  std::ifstream file("/proc/stat");
+  std::string name;
+  file >> name;  // "cpu", then user, nice, system, idle, iowait, irq, softirq, steal
+  constexpr int kFields = 8, kStolen = 7;
+  ProcessorTime time;
+  for (int i = 0; i < kFields; ++i) {
+    uint64_t ticks = 0;
+    if (!(file >> ticks)) return {};
+    time.total += ticks;
+    if (i == kStolen) time.stolen = ticks;
+  }
+  return time;
+}
+
 std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {

@@ -41,6 +41,10 @@ void set_environment(const char* name, const char* value) {
   _putenv_s(name, value ? value : "");  // an empty value removes it
 }
 
+ProcessorTime processor_time() {
+  return {};
+}
+
 std::string processor_name() {
   return environment("PROCESSOR_IDENTIFIER");
 }

@@ -107,7 +107,20 @@ Outcome write_table(const BenchTable& table, std::span<const std::string> notes,
 
 Outcome write_results(const BenchResults& results, const BenchTable& table,
                       std::span<const std::string> notes, const BenchFormat& format) {
-  return format.json ? write_json(to_json(results)) : write_table(table, notes, format);
+  constexpr double kDisturbed = 0.02;
+  const std::optional<double> stolen = stolen_share();
+  if (format.json) {
+    nlohmann::ordered_json json = to_json(results);
+    if (stolen) json["stolen_share"] = *stolen;
+    return write_json(json);
+  }
+  std::vector<std::string> all(notes.begin(), notes.end());
+  if (stolen.value_or(0) > kDisturbed)
+    all.push_back(
+        fmt::format("the machine's host gave {:.0f} % of its processor time to others meanwhile: "
+                    "compare within this run only",
+                    100 * *stolen));
+  return write_table(table, all, format);
 }
 
 void show_step(const std::string& text) {
@@ -144,6 +157,7 @@ Action add_bench(CLI::App& app) {
   return [actions]() -> Outcome {
     for (const auto& [sub, action] : *actions)
       if (sub->parsed()) {
+        begin_measurement();
         Outcome done = action();
         if (!done) show_step("");  // what failed has its line to itself
         return done;

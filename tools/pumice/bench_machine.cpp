@@ -18,6 +18,8 @@ std::string utc_now() {
   return parts && std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", parts) ? text : "";
 }
 
+ProcessorTime at_begin;
+
 std::string hexadecimal(const std::array<uint8_t, 16>& bytes) {
   std::string text;
   for (const uint8_t byte : bytes) text += fmt::format("{:02x}", byte);
@@ -38,6 +40,16 @@ Json device_json(const Capabilities& caps) {
 }
 
 }  // namespace
+
+void begin_measurement() {
+  at_begin = processor_time();
+}
+
+std::optional<double> stolen_share() {
+  const ProcessorTime now = processor_time();
+  if (now.total <= at_begin.total || now.stolen < at_begin.stolen) return std::nullopt;
+  return double(now.stolen - at_begin.stolen) / double(now.total - at_begin.total);
+}
 
 BenchResults new_results(std::string kind, const Capabilities& caps) {
   BenchResults results;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,11 @@ struct BenchResults {
 /// The commit that was built, "-dirty" behind it where files had changed; "unknown" outside of git.
 /// Defined by a file that the build writes (cmake/Commit.cmake).
 [[nodiscard]] const char* build_commit();
+
+/// A measurement begins; the share of this machine's processor time that its hypervisor has given
+/// to other guests since then, nothing where the system does not tell.
+void begin_measurement();
+[[nodiscard]] std::optional<double> stolen_share();
 
 /// Results of a kind with machine, build and device filled in.
 [[nodiscard]] BenchResults new_results(std::string kind, const Capabilities& caps);

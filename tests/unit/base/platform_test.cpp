@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 
+#include "engine/base/platform_process.h"
 #include "tests/support/folder_test.h"
 
 namespace pumice {
@@ -18,6 +20,18 @@ class Platform : public test::FolderTest {
     return write_file_whole(path, std::as_bytes(std::span(text)));
   }
 };
+
+TEST(ProcessorTimes, GrowWhereTheSystemTells) {
+  const ProcessorTime before = processor_time();
+  if (before.total == 0) GTEST_SKIP() << "the system does not tell";
+  ProcessorTime after = before;
+  for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+       after.total == before.total && std::chrono::steady_clock::now() < end;)
+    after = processor_time();
+  EXPECT_GT(after.total, before.total);
+  EXPECT_GE(after.stolen, before.stolen);
+  EXPECT_LE(after.stolen, after.total);
+}
 
 TEST_F(Platform, WritesWholeFilesAndNothingBeside) {
   const fs::path path = folder / "new" / "cache.bin";
