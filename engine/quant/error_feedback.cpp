@@ -7,6 +7,8 @@
 #include <numeric>
 
 #include "engine/quant/block_grid.h"
+#include "engine/quant/fit.h"
+#include "engine/quant/refinement.h"
 
 namespace pumice::quant {
 namespace {
@@ -41,15 +43,16 @@ Result<void> check_gram(std::span<const float> gram, uint64_t width) {
 /// Rows on their way through the blocks. Weights and errors lie in place order.
 struct ErrorFeedback::Batch {
   size_t rows = 0;
-  std::vector<float> weights;           // [rows][width], changed by the feedback
-  std::vector<float> natural;           // [rows][block], one block in column order
-  std::vector<BlockSource> sources;     // [rows]
-  std::vector<BlockGrid> grids;         // [rows]
-  std::vector<float> open;              // [block], the row being rounded
-  std::vector<float> errors, trial;     // [rows][block] of the best and [block] of the last try
-  std::vector<uint8_t> codes, attempt;  // likewise
-  std::vector<BlockGrid> chosen;        // [rows]
-  std::vector<double> loss;             // [rows]
+  std::vector<float> weights;        // [rows][width], changed by the feedback
+  std::vector<float> natural;        // [rows][block], one block in column order
+  std::vector<BlockSource> sources;  // [rows]
+  std::vector<BlockFit> tried;       // [rows], scales of the try
+  std::vector<float> open;           // [block], the row being rounded
+  std::vector<float> errors, trial;  // [rows][block] of the best and [block] of the last try
+  std::vector<uint8_t> attempt;      // [block] of the last try
+  std::vector<double> loss;          // [rows]
+  std::vector<BlockFit> fits;        // [rows][width / block], the best
+  std::vector<uint8_t> codes;        // [rows][width], in column order
 };
 
 Result<ErrorFeedback> ErrorFeedback::prepare(QuantType type, std::span<const float> gram,
@@ -65,6 +68,8 @@ Result<ErrorFeedback> ErrorFeedback::prepare(QuantType type, std::span<const flo
   self.type_ = type;
   self.width_ = width;
   self.block_ = row.block_weights;
+  self.gram_ = gram;
+  self.sweeps_ = options.sweeps;
   self.order_columns(gram, options.act_order);
   PUMICE_TRY(self.factor(gram, options.damping));
   return self;
@@ -94,6 +99,7 @@ Result<void> ErrorFeedback::factor(std::span<const float> gram, double damping) 
       const uint32_t a = column_at_[uint64_t(n - 1 - i)], b = column_at_[uint64_t(n - 1 - j)];
       reversed(i, j) = 0.5 * (double(gram[a * width_ + b]) + double(gram[b * width_ + a]));
     }
+  damping_ = float(damping * mean + 1e-12 * mean);
   for (Eigen::Index i = 0; i < n; ++i) reversed(i, i) += damping * mean + 1e-12 * mean;
   const Eigen::LLT<Matrix> cholesky(reversed);
   if (cholesky.info() != Eigen::Success)
@@ -114,22 +120,21 @@ Result<void> ErrorFeedback::factor(std::span<const float> gram, double damping) 
   return {};
 }
 
-void ErrorFeedback::fit_grids(Batch& batch, uint64_t first,
-                              std::span<const float> importance) const {
+void ErrorFeedback::fit_scales(Batch& batch, uint64_t first,
+                               std::span<const float> importance) const {
   for (size_t row = 0; row < batch.rows; ++row) {
     const float* open = &batch.weights[row * width_];
     float* natural = &batch.natural[row * block_];
     for (uint32_t k = 0; k < block_; ++k) natural[column_at_[first + k] - first] = open[first + k];
     batch.sources[row] = {natural, importance.data() + first};
   }
-  fit_blocks(type_, std::span(batch.sources).first(batch.rows),
-             std::span(batch.grids).first(batch.rows));
+  fit(type_, std::span(batch.sources).first(batch.rows), std::span(batch.tried).first(batch.rows));
 }
 
 /// Rounds the block at `first` of one row in place order, each error fed to the places after it in
 /// the block. Leaves errors and codes in `trial` and `attempt`; returns the loss.
 double ErrorFeedback::round_row(Batch& batch, uint64_t first, size_t row) const {
-  const BlockGrid& grid = batch.grids[row];
+  const BlockGrid grid = make_grid(type_, batch.tried[row]);
   std::copy_n(&batch.weights[row * width_ + first], block_, batch.open.begin());
   double loss = 0;
   for (uint32_t k = 0; k < block_; ++k) {
@@ -151,14 +156,14 @@ double ErrorFeedback::round_row(Batch& batch, uint64_t first, size_t row) const 
 void ErrorFeedback::choose_codes(Batch& batch, uint64_t first) const {
   std::fill_n(batch.loss.begin(), batch.rows, HUGE_VAL);
   for (const std::vector<float>* importance : {&conditional_, &marginal_}) {
-    fit_grids(batch, first, *importance);
+    fit_scales(batch, first, *importance);
     for (size_t row = 0; row < batch.rows; ++row) {
       const double loss = round_row(batch, first, row);
       if (!(loss < batch.loss[row]) && importance != &conditional_) continue;
       batch.loss[row] = loss;
-      batch.chosen[row] = batch.grids[row];
-      std::copy(batch.trial.begin(), batch.trial.end(), batch.errors.begin() + row * block_);
-      std::copy(batch.attempt.begin(), batch.attempt.end(), batch.codes.begin() + row * block_);
+      batch.fits[(row * width_ + first) / block_] = batch.tried[row];
+      std::ranges::copy(batch.trial, batch.errors.begin() + row * block_);
+      std::ranges::copy(batch.attempt, batch.codes.begin() + row * width_ + first);
     }
   }
 }
@@ -178,23 +183,29 @@ void ErrorFeedback::feed_forward(Batch& batch, uint64_t first) const {
   }
 }
 
-void ErrorFeedback::encode_rows(std::span<const float> weights, std::span<std::byte> out) const {
-  assert(weights.size() % width_ == 0);
-  const size_t n_rows = weights.size() / width_;
-  const size_t block_bytes = info(type_).block_bytes, row_bytes = width_ / block_ * block_bytes;
-  assert(out.size() == n_rows * row_bytes);
+ErrorFeedback::Batch ErrorFeedback::make_batch() const {
   Batch batch;
   batch.weights.resize(kRows * width_);
   batch.natural.resize(kRows * block_);
   batch.sources.resize(kRows);
-  batch.grids.resize(kRows);
-  batch.chosen.resize(kRows);
+  batch.tried.resize(kRows);
   batch.open.resize(block_);
   batch.trial.resize(block_);
   batch.attempt.resize(block_);
   batch.errors.resize(kRows * block_);
-  batch.codes.resize(kRows * block_);
   batch.loss.resize(kRows);
+  batch.fits.resize(kRows * width_ / block_);
+  batch.codes.resize(kRows * width_);
+  return batch;
+}
+
+void ErrorFeedback::encode_rows(std::span<const float> weights, std::span<std::byte> out) const {
+  assert(weights.size() % width_ == 0);
+  const size_t n_rows = weights.size() / width_, row_blocks = width_ / block_;
+  const size_t block_bytes = info(type_).block_bytes;
+  assert(out.size() == n_rows * row_blocks * block_bytes);
+  Batch batch = make_batch();
+  Refinement refinement(type_, {gram_, width_, damping_});
   for (size_t done = 0; done < n_rows; done += batch.rows) {
     batch.rows = std::min(kRows, n_rows - done);
     for (size_t row = 0; row < batch.rows; ++row)
@@ -202,12 +213,17 @@ void ErrorFeedback::encode_rows(std::span<const float> weights, std::span<std::b
         batch.weights[row * width_ + place] = weights[(done + row) * width_ + column_at_[place]];
     for (uint64_t first = 0; first < width_; first += block_) {
       choose_codes(batch, first);
-      for (size_t row = 0; row < batch.rows; ++row)
-        pack_block(
-            batch.chosen[row], std::span(batch.codes).subspan(row * block_, block_),
-            out.subspan((done + row) * row_bytes + first / block_ * block_bytes, block_bytes));
       feed_forward(batch, first);
     }
+    for (size_t row = 0; row < batch.rows; ++row)
+      refinement.run({weights.subspan((done + row) * width_, width_),
+                      std::span(batch.fits).subspan(row * row_blocks, row_blocks),
+                      std::span(batch.codes).subspan(row * width_, width_)},
+                     sweeps_);
+    for (size_t b = 0; b < batch.rows * row_blocks; ++b)
+      pack_block(make_grid(type_, batch.fits[b]),
+                 std::span(batch.codes).subspan(b * block_, block_),
+                 out.subspan((done * row_blocks + b) * block_bytes, block_bytes));
   }
 }
 

@@ -21,12 +21,15 @@ struct ErrorFeedbackOptions {
   double damping = 0.01;
   /// Inside a block, weights whose inputs carry the most energy are rounded first.
   bool act_order = true;
+  /// Passes of refinement over each row behind the feedback, at most; 0: none.
+  uint32_t sweeps = 4;
 };
 
 /// One matrix's inputs, factored once; then any rows on any threads.
 class ErrorFeedback {
  public:
-  /// `gram` is [width][width]: the sum of x x^T over tokens (any common factor is the same).
+  /// `gram` is [width][width]: the sum of x x^T over tokens (any common factor is the same); it
+  /// outlives the result.
   /// BadArgument where it is not finite, not symmetric or has a negative diagonal, or where the
   /// type has no grid or does not divide the width.
   [[nodiscard]] static Result<ErrorFeedback> prepare(QuantType type, std::span<const float> gram,
@@ -44,9 +47,10 @@ class ErrorFeedback {
 
  private:
   struct Batch;
+  [[nodiscard]] Batch make_batch() const;
   void order_columns(std::span<const float> gram, bool act_order);
   [[nodiscard]] Result<void> factor(std::span<const float> gram, double damping);
-  void fit_grids(Batch& batch, uint64_t first, std::span<const float> importance) const;
+  void fit_scales(Batch& batch, uint64_t first, std::span<const float> importance) const;
   double round_row(Batch& batch, uint64_t first, size_t row) const;
   void choose_codes(Batch& batch, uint64_t first) const;
   void feed_forward(Batch& batch, uint64_t first) const;
@@ -54,6 +58,9 @@ class ErrorFeedback {
   QuantType type_ = QuantType::Q4_K;
   uint64_t width_ = 0;
   uint32_t block_ = 0;
+  uint32_t sweeps_ = 0;
+  std::span<const float> gram_;
+  float damping_ = 0;                ///< on the diagonal, in units of the Gram matrix
   std::vector<uint32_t> column_at_;  ///< by place: places of a block are its columns, reordered
   std::vector<float> upper_;         ///< [place][place]: U with U^T U = inverse of the Gram matrix
   std::vector<float> conditional_;   ///< by column: 1 / U_ii^2, its importance given later ones

@@ -77,4 +77,24 @@ inline double nmse(const std::vector<float>& a, const std::vector<float>& b,
   return norm > 0 ? error / norm : error;
 }
 
+/// [width][width], sum of x x^T over tokens: inputs that live mostly in a few directions, as those
+/// of real layers do; channel energies differ.
+inline std::vector<float> correlated_gram(uint64_t width, size_t tokens, uint32_t seed) {
+  const size_t directions = width / 4;
+  const std::vector<float> basis = gaussian(directions * width, 0.3f, seed),
+                           mix = gaussian(tokens * directions, 1.0f, seed + 1),
+                           noise = gaussian(tokens * width, 0.7f, seed + 2);
+  std::vector<float> gram(width * width, 0.0f), x(width);
+  for (size_t t = 0; t < tokens; ++t) {
+    for (uint64_t i = 0; i < width; ++i) {
+      float sum = noise[t * width + i];
+      for (size_t d = 0; d < directions; ++d) sum += mix[t * directions + d] * basis[d * width + i];
+      x[i] = sum * (0.25f + float(i % 7));
+    }
+    for (uint64_t i = 0; i < width; ++i)
+      for (uint64_t j = 0; j < width; ++j) gram[i * width + j] += x[i] * x[j];
+  }
+  return gram;
+}
+
 }  // namespace pumice::test
