@@ -3,7 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/quant/block_grid.h"
+
 namespace pumice::quant {
+
+bool can_feed(const ActivationStatistics* statistics, QuantType type) {
+  return statistics && statistics->gram && has_grid(type);
+}
 
 std::shared_ptr<FeedbackStore::Entry> FeedbackStore::entry(const Gram* gram, uint64_t matrix,
                                                            QuantType type) {

@@ -1,5 +1,5 @@
-// Factored Gram matrices while a file is quantised: each made once, by the first worker that needs
-// it, and the least recently used forgotten.
+// Factored Gram matrices while weights are quantised: each made once, by the first worker that
+// needs it, and the least recently used forgotten.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +14,9 @@
 #include "engine/quant/importance.h"
 
 namespace pumice::quant {
+
+/// True where error feedback can encode with what is known of a matrix's inputs.
+[[nodiscard]] bool can_feed(const ActivationStatistics* statistics, QuantType type);
 
 class FeedbackStore {
  public:

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "engine/base/platform_file.h"
-#include "engine/quant/block_grid.h"
 #include "engine/quant/encode.h"
 #include "engine/quant/feedback_store.h"
 #include "engine/quant/ordered_work.h"
@@ -114,8 +113,7 @@ Result<void> Pipeline::encode(const TensorSlice& slice, std::span<const float> w
   const TensorInfo& tensor = *planned.tensor;
   const uint64_t width = tensor.shape[0];
   const ActivationStatistics* statistics = importance_[slice.tensor].statistics;
-  const bool feeds = feedback_ && statistics && statistics->gram && has_grid(planned.type) &&
-                     slice.count % width == 0;
+  const bool feeds = feedback_ && can_feed(statistics, planned.type) && slice.count % width == 0;
   if (!feeds) {
     const uint64_t columns = std::min(slice.count, width);
     if (output_.search)

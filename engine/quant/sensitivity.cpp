@@ -239,6 +239,7 @@ Result<Sensitivity> measure_sensitivity(Trial& trial, const SensitivityOptions& 
   Sensitivity result = unmeasured(trial.file(), options.candidates);
   result.positions = trial.text().positions();
   result.text = measurement_hash(trial.text());
+  result.error_feedback = trial.feeds();
   Measurer measurer(trial, options, result);
   PUMICE_TRY(measurer.select());
   if (result.tensors.empty())

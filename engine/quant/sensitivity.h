@@ -41,6 +41,7 @@ struct Sensitivity {
   uint64_t kept_bytes = 0;                 ///< of tensors that stay as they are
   uint64_t positions = 0;                  ///< that count in each measurement
   uint64_t text = 0;                       ///< measurement_hash of what was run
+  bool error_feedback = false;             ///< as TrialOptions::feedback
   double seconds = 0;
 };
 

@@ -12,6 +12,8 @@ namespace {
 
 /// Weights that one call encodes: enough to be worth a thread, few enough to share out.
 constexpr uint64_t kSliceWeights = uint64_t(1) << 16;
+/// Factors of Gram matrices: of one tensor and what its neighbours share with it.
+constexpr size_t kKeptFactors = 4;
 
 /// Sums over one slice, weighed with E[x^2].
 struct WeighedError {
@@ -39,7 +41,23 @@ struct Requantisation {
   std::span<float> changed;
   const std::vector<std::vector<float>>& squares;  ///< none, one, or one per matrix
   uint32_t threads = 1;
+  const ActivationStatistics* statistics = nullptr;  ///< what `feedback` works with
+  FeedbackStore* feedback = nullptr;                 ///< null = encode_rows
 };
+
+Result<void> encode(const Requantisation& job, const Slice& slice, std::span<const float> squares,
+                    std::span<std::byte> blocks) {
+  const auto weights = job.weights.subspan(slice.first, slice.count);
+  const uint64_t width = job.tensor.shape[0];
+  if (!job.feedback || slice.count % width != 0) {
+    encode_rows(job.type, weights, std::min(slice.count, width), squares, blocks);
+    return {};
+  }
+  const uint64_t matrix = job.statistics->matrices == 1 ? 0 : slice.matrix;
+  PUMICE_TRY_ASSIGN(const auto feedback, job.feedback->get(*job.statistics, matrix, job.type));
+  feedback->encode_rows(weights, blocks);
+  return {};
+}
 
 /// Encodes and decodes; returns the weighed error of the whole tensor, the same on any number of
 /// threads: slices are summed in their order.
@@ -53,7 +71,6 @@ Result<double> requantise(const Requantisation& job) {
   work.work = [&](uint32_t worker, size_t item, size_t) -> Result<void> {
     const Slice& slice = slices[item];
     const uint64_t columns = std::min(slice.count, job.tensor.shape[0]);
-    const auto weights = job.weights.subspan(slice.first, slice.count);
     const auto changed = job.changed.subspan(slice.first, slice.count);
     std::span<const float> squares;
     if (!job.squares.empty()) {
@@ -61,9 +78,9 @@ Result<double> requantise(const Requantisation& job) {
       squares = std::span(job.squares[matrix]).subspan(slice.column, columns);
     }
     blocks[worker].resize(bytes_as(job.type, slice.count));
-    encode_rows(job.type, weights, columns, squares, blocks[worker]);
+    PUMICE_TRY(encode(job, slice, squares, blocks[worker]));
     decode_row(job.type, blocks[worker].data(), slice.count, changed.data());
-    errors[item] = weigh(weights, changed, squares, columns);
+    errors[item] = weigh(job.weights.subspan(slice.first, slice.count), changed, squares, columns);
     return {};
   };
   PUMICE_TRY(run_in_order(work));
@@ -86,6 +103,8 @@ Result<Trial> Trial::start(Engine& engine, const GgufFile& file, const Evaluatio
   Trial trial(engine, file, text, std::move(kept));
   trial.importance_ = options.importance;
   trial.threads_ = options.threads;
+  if (options.feedback)
+    trial.feedback_ = std::make_unique<FeedbackStore>(*options.feedback, kKeptFactors);
   return trial;
 }
 
@@ -95,10 +114,11 @@ Result<void> Trial::read(const TensorInfo& tensor) {
   weights_.resize(tensor.n_weights);
   PUMICE_TRY(read_weights(*file_, tensor, weights_, threads_));
   squares_.clear();
+  statistics_ = nullptr;
   if (importance_) {
-    PUMICE_TRY_ASSIGN(const ActivationStatistics* known, statistics_of(*importance_, tensor));
-    if (known) squares_ = all_mean_squares(*known);
+    PUMICE_TRY_ASSIGN(statistics_, statistics_of(*importance_, tensor));
   }
+  if (statistics_) squares_ = all_mean_squares(*statistics_);
   held_ = &tensor;
   return {};
 }
@@ -114,6 +134,11 @@ Result<double> Trial::error_of(const TensorInfo& tensor, QuantType type) {
 
 Result<double> Trial::put(const TensorInfo& tensor, QuantType type) {
   PUMICE_TRY_ASSIGN(const double error, error_of(tensor, type));
+  if (feedback_ && can_feed(statistics_, type)) {
+    const Result<double> fed = requantise(
+        {tensor, type, weights_, changed_, squares_, threads_, statistics_, feedback_.get()});
+    if (!fed) return fail_in(fmt::format("tensor {}", tensor.name), Error(fed.error()));
+  }
   PUMICE_TRY(engine_->set_weight(tensor.name, changed_));
   engine_->rewind(0, 0);
   return error;

@@ -6,6 +6,8 @@
 #include <filesystem>
 
 #include "engine/quant/prediction.h"
+#include "loader/codec.h"
+#include "tests/unit/quant/samples.h"
 
 namespace pumice::quant {
 namespace {
@@ -91,6 +93,43 @@ TEST_F(OnTrial, SensitivitiesPredictRandomAllocations) {
   const size_t anchor = anchors_of(sensitivity->tensors[0], 1)[0];
   types[0] = sensitivity->candidates[anchor];
   EXPECT_EQ(*measure_allocation(*trial, *sensitivity, types), sensitivity->tensors[0].kld[anchor]);
+}
+
+TEST_F(OnTrial, ErrorFeedbackGoesInAsItWouldIntoAFile) {
+  const TensorInfo& put = tensor("blk.0.attn_q.weight");
+  const uint64_t width = put.shape[0];
+  ImportanceMatrix importance;
+  ActivationStatistics& known = importance.tensors[std::string(put.name)];
+  known.width = width;
+  known.counts = {300};
+  auto gram = std::make_shared<Gram>(test::correlated_gram(width, 300, 5));
+  for (uint64_t i = 0; i < width; ++i) known.sum_squares.push_back((*gram)[i * width + i]);
+  known.gram = gram;
+
+  std::vector<float> weights(put.n_weights);
+  ASSERT_TRUE(read_weights(engine_->file(), put, weights, 1));
+  std::vector<std::byte> blocks(bytes_as(QuantType::Q4_0, put));
+  ErrorFeedback::prepare(QuantType::Q4_0, *gram, width)->encode_rows(weights, blocks);
+  decode_row(QuantType::Q4_0, blocks.data(), weights.size(), weights.data());
+
+  const ErrorFeedbackOptions feedback;
+  const TrialOptions with = {.importance = &importance, .feedback = &feedback},
+                     without = {.importance = &importance};
+  auto fed = Trial::start(*engine_, engine_->file(), text_, with);
+  ASSERT_TRUE(fed) << fed.error().text;
+  EXPECT_TRUE(fed->feeds());
+  const double error = *fed->put(put, QuantType::Q4_0), kld = *fed->kld();
+  ASSERT_TRUE(engine_->set_weight(put.name, weights));
+  EXPECT_EQ(*fed->kld(), kld);
+  ASSERT_TRUE(fed->restore(put));
+  EXPECT_EQ(*fed->kld(), 0.0);
+
+  auto plain = Trial::start(*engine_, engine_->file(), text_, without);
+  ASSERT_TRUE(plain) << plain.error().text;
+  EXPECT_FALSE(plain->feeds());
+  EXPECT_EQ(*plain->put(put, QuantType::Q4_0), error);  // of plain rounding: comparable by type
+  EXPECT_NE(*plain->kld(), kld);
+  ASSERT_TRUE(plain->restore(put));
 }
 
 TEST_F(OnTrial, StopsAndLeavesTheModelAsItWas) {

@@ -203,10 +203,13 @@ Outcome quantize(Options options) {
                       read_importance_of(options.importance, *model, options.methods.has("gptq")));
     request.importance = &importance;
     request.importance_name = options.importance;
+    if (Outcome fit = check_gram(options.methods, importance, options.importance); !fit) return fit;
   }
   std::optional<BudgetChoice> budget;
   if (options.budget.given()) {
-    const BudgetJob job{options.in, *model, options.threads};
+    const quant::ErrorFeedbackOptions feedback = feedback_of(options.methods);
+    const BudgetJob job{options.in, *model, options.threads,
+                        options.methods.has("gptq") ? &feedback : nullptr};
     auto chosen = choose_by_budget(options.budget, job, importance, request);
     if (!chosen) return tl::unexpected<Failure>(std::move(chosen.error()));
     budget = std::move(*chosen);

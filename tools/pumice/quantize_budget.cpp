@@ -92,7 +92,7 @@ class Chooser {
   Result<void> gather_importance();
   Result<void> start_trial();
   Result<quant::Sensitivity> sensitivity();
-  void warn_of_other_text(const quant::Sensitivity& read) const;
+  void warn_of_other_ways(const quant::Sensitivity& read) const;
   Result<void> wish(const BudgetChoice& choice);
   Outcome write_pareto(const BudgetChoice& choice) const;
 
@@ -201,6 +201,7 @@ Result<void> Chooser::start_trial() {
   StageBar bar("reference");
   quant::TrialOptions options;
   options.importance = request_.importance;
+  options.feedback = job_.feedback;
   options.threads = job_.threads;
   const uint64_t free = available_memory();
   if (free != 0) options.most_bytes = std::min(kMostKept, free / 2);
@@ -231,14 +232,20 @@ Result<quant::Sensitivity> Chooser::sensitivity() {
   return measured;
 }
 
-/// Measurements that were read, beside a text that they were not made with.
-void Chooser::warn_of_other_text(const quant::Sensitivity& read) const {
-  if (trial_ || text_.chunks == 0 || read.text == 0 || read.text == quant::measurement_hash(text_))
-    return;
+/// Measurements that were read, beside a text or a method that they were not made with.
+void Chooser::warn_of_other_ways(const quant::Sensitivity& read) const {
+  if (trial_) return;
+  const bool other_text =
+      text_.chunks != 0 && read.text != 0 && read.text != quant::measurement_hash(text_);
+  const bool other_method = read.error_feedback != (job_.feedback != nullptr);
+  if (!other_text && !other_method) return;
   std::fprintf(stderr,
-               "%s: measured with other text or chunks than --calibration gives; it is used as it "
-               "is, and another file name measures again\n",
-               printable(flags_.sensitivity_file).c_str());
+               "%s: measured with %s; it is used as it is, and another file name measures "
+               "again\n",
+               printable(flags_.sensitivity_file).c_str(),
+               other_text            ? "other text or chunks than --calibration gives"
+               : read.error_feedback ? "--method gptq, which is not asked for now"
+                                     : "another method than gptq");
 }
 
 /// A pattern that finds exactly this name.
@@ -283,7 +290,7 @@ tl::expected<BudgetChoice, Failure> Chooser::run() {
     if (!request_.importance) PUMICE_TRY(gather_importance());
   }
   PUMICE_TRY_ASSIGN(choice.sensitivity, sensitivity());
-  warn_of_other_text(choice.sensitivity);
+  warn_of_other_ways(choice.sensitivity);
   PUMICE_TRY_ASSIGN(choice.allocation, quant::allocate(choice.sensitivity, choice.budget));
   if (trial_) {
     StageBar bar("checking");

@@ -86,6 +86,9 @@ void add_method_flags(CLI::App& app, MethodFlags& flags) {
       ->check(CLI::IsMember({"sq"}));
   app.add_option("--smooth-strength", flags.smoothing_strength, "How far, 0 to 1")
       ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--sweeps", flags.sweeps,
+                 "gptq: passes of coordinate descent behind the feedback, at most; 0 none, quicker")
+      ->capture_default_str();
   app.add_option("--damping", flags.damping,
                  "gptq: share of the mean energy added to every channel")
       ->check(CLI::Range(1e-6, 10.0));
@@ -105,16 +108,27 @@ Outcome check_methods(const MethodFlags& flags, const std::string& importance_pa
   return {};
 }
 
+Outcome check_gram(const MethodFlags& flags, const quant::ImportanceMatrix& importance,
+                   const std::string& path) {
+  if (!flags.has("gptq") || any_gram(importance)) return {};
+  return tl::unexpected<Failure>(Failure(
+      kFailed, fmt::format("{} has no Gram matrices, which --method gptq needs; gather them with "
+                           "pumice imatrix --gram",
+                           path)));
+}
+
+quant::ErrorFeedbackOptions feedback_of(const MethodFlags& flags) {
+  quant::ErrorFeedbackOptions options;
+  options.damping = flags.damping;
+  options.sweeps = flags.sweeps;
+  return options;
+}
+
 Outcome apply_methods(const MethodFlags& flags, const GgufFile& model,
                       const quant::QuantisePlan& plan, quant::ImportanceMatrix& importance,
                       quant::Folding& folding, quant::QuantiseRequest& request) {
-  if (flags.has("gptq") && !any_gram(importance))
-    return tl::unexpected<Failure>(Failure(
-        kFailed, fmt::format("{} has no Gram matrices, which --method gptq needs; gather them with "
-                             "pumice imatrix --gram",
-                             request.importance_name)));
   request.error_feedback = flags.has("gptq");
-  request.feedback.damping = flags.damping;
+  request.feedback = feedback_of(flags);
   if (flags.smoothing.empty() && !flags.has("awq")) return {};
   count_interrupts();
   PUMICE_TRY_ASSIGN(folding, find_folding(flags, model, plan, importance));

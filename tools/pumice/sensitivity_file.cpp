@@ -84,6 +84,7 @@ Json sensitivity_json(const Sensitivity& sensitivity, const std::string& model) 
                {"model", model},
                {"positions", sensitivity.positions},
                {"text", sensitivity.text},
+               {"error_feedback", sensitivity.error_feedback},
                {"seconds", sensitivity.seconds}};
   Json& candidates = json["candidates"] = Json::array();
   for (const QuantType type : sensitivity.candidates) candidates.push_back(info(type).name);
@@ -120,6 +121,8 @@ Result<Sensitivity> read_sensitivity(const std::string& path, const GgufFile& mo
   Sensitivity result;
   result.positions = count_of(json, "positions");
   result.text = count_of(json, "text");
+  const Json* feedback = member(json, "error_feedback");
+  result.error_feedback = feedback && feedback->is_boolean() && feedback->get<bool>();
   PUMICE_TRY(read_candidates(path, json, result));
   const Json* rows = member(json, "tensors");
   if (!rows || !rows->is_array() || rows->empty()) return bad(path, "it lists no tensors");
