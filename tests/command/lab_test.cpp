@@ -66,6 +66,18 @@ TEST_F(Lab, PageIsWhole) {
   check_numbers(json::parse(content(json_)));
 }
 
+TEST_F(Lab, OnlyTheSectionsThatAreWanted) {
+  const Ran ran = pumice(
+      fmt::format("lab {} -m {} --quick --chunks 1 -c 64 --sections prediction,magnitude --json {}",
+                  quoted(page_), kSmallModel, quoted(json_)));
+  ASSERT_EQ(ran.exit, 0) << ran.err;
+  const json sections = json::parse(content(json_))["sections"];
+  EXPECT_EQ(sections.size(), 2u);
+  EXPECT_FALSE(sections["magnitude"].contains("absent"));
+  EXPECT_EQ(sections["prediction"]["absent"], "sensitivities were not measured");
+  EXPECT_NE(content(page_).find("--sections prediction,magnitude"), std::string::npos);
+}
+
 TEST_F(Lab, RefusesWithWords) {
   struct Row {
     std::string arguments;
@@ -84,6 +96,7 @@ TEST_F(Lab, RefusesWithWords) {
       {fmt::format("{0} -m {1} --json {0}", quoted(page_), kSmallModel), 1, "is the report"},
       {fmt::format("-m {}", kSmallModel), 2, "report"},
       {fmt::format("{} -m {} --without x", quoted(page_), kSmallModel), 2, "--without"},
+      {fmt::format("{} -m {} --sections flips,x", quoted(page_), kSmallModel), 2, "--sections"},
   };
   for (const Row& row : rows) {
     const Ran ran = pumice("lab " + row.arguments);

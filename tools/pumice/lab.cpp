@@ -1,6 +1,9 @@
 // `pumice lab`: one page that answers common claims about quantisation for the model at hand.
 #include "lab.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <array>
 #include <ctime>
 
@@ -70,9 +73,21 @@ bool only_this_section(ErrorCode code) {
          code == ErrorCode::OutOfMemory || code == ErrorCode::Io || code == ErrorCode::NotFound;
 }
 
+bool wanted(const SectionRow& row, const LabOptions& options) {
+  return options.sections.empty() ||
+         std::ranges::find(options.sections, row.id) != options.sections.end();
+}
+
+std::vector<std::string> section_ids() {
+  std::vector<std::string> ids;
+  for (const SectionRow& row : kSections) ids.push_back(row.id);
+  return ids;
+}
+
 Result<std::vector<LabSection>> run_sections(LabBench& bench) {
   std::vector<LabSection> sections;
   for (const SectionRow& row : kSections) {
+    if (!wanted(row, bench.options)) continue;
     bench.progress->begin(row.title);
     Result<LabSection> section = row.measure(bench);
     if (!section) {
@@ -95,6 +110,8 @@ std::string command_line(const LabOptions& options) {
   if (!options.text.empty()) line += " -f " + options.text;
   if (options.model.context != 0) line += fmt::format(" -c {}", options.model.context);
   if (options.chunks != 0) line += fmt::format(" --chunks {}", options.chunks);
+  if (!options.sections.empty())
+    line += fmt::format(" --sections {}", fmt::join(options.sections, ","));
   if (options.allocations != 0) line += fmt::format(" --allocations {}", options.allocations);
   line += fmt::format(" --seed {}", options.seed);
   if (!options.model.device.empty()) line += " --device " + options.model.device;
@@ -161,7 +178,9 @@ Result<void> measure_and_write(const LabOptions& options) {
   LabHead head;
   double seconds = 0;
   {
-    LabProgress progress(kSections.size() + 1);
+    const auto count = std::ranges::count_if(
+        kSections, [&](const SectionRow& row) { return wanted(row, options); });
+    LabProgress progress(size_t(count) + 1);
     progress.begin("Text, statistics, reference");
     PUMICE_TRY_ASSIGN(const std::unique_ptr<LabBench> bench, LabBench::open(options, progress));
     PUMICE_TRY_ASSIGN(sections, run_sections(*bench));
@@ -208,6 +227,14 @@ Action add_lab(CLI::App& app) {
       ->check(CLI::Range(uint32_t(0), uint32_t(1) << 20));
   app.add_option("--chunks", options->chunks, "Chunks of each half (0: 8, quick 2)")
       ->check(CLI::Range(uint32_t(0), uint32_t(1) << 20));
+  app.add_option(
+         "--sections", options->sections,
+         "Only these: sensitivity,prediction (default: all; equal-bytes and prediction need "
+         "sensitivity)")
+      ->delimiter(',')
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember(section_ids()));
   app.add_option("--allocations", options->allocations,
                  "Random allocations of the last section (0: 60, quick 12)")
       ->check(CLI::Range(uint32_t(0), uint32_t(10'000)));

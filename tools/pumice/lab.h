@@ -23,8 +23,9 @@ namespace pumice::command {
 struct LabOptions {
   ModelFlags model;
   std::string report, json, text;
-  uint32_t chunks = 0;       ///< for calibration, and as many to test; 0 = chosen
-  uint32_t allocations = 0;  ///< random ones of the prediction section; 0 = chosen
+  uint32_t chunks = 0;                ///< for calibration, and as many to test; 0 = chosen
+  uint32_t allocations = 0;           ///< random ones of the prediction section; 0 = chosen
+  std::vector<std::string> sections;  ///< ids; empty = all
   uint64_t seed = 1;
   bool quick = false;
   bool ids = false;      ///< the text's file holds token ids
