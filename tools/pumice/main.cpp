@@ -64,10 +64,14 @@ std::vector<const char*> with_known_flags(int argc, char** argv) {
   return words;
 }
 
-int parse_error(const CLI::App& app, const CLI::ParseError& error, const std::string& chosen) {
+int parse_error(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-  const std::string help = chosen.empty() ? "pumice --help" : "pumice " + chosen + " --help";
-  complain(fmt::format("{} (see {})", error.what(), help));
+  std::string words = app.get_name();
+  for (const CLI::App* chosen = &app; !chosen->get_subcommands().empty();) {
+    chosen = chosen->get_subcommands().front();
+    words += " " + chosen->get_name();
+  }
+  complain(fmt::format("{} (see {} --help)", error.what(), words));
   return kUsage;
 }
 
@@ -92,9 +96,7 @@ int pumice_main(int argc, char** argv) {
   try {
     app.parse(argc, with_known_flags(argc, argv).data());
   } catch (const CLI::ParseError& error) {
-    for (size_t i = 0; i < apps.size(); ++i)
-      if (apps[i]->parsed()) return parse_error(app, error, kSubcommands[i].name);
-    return parse_error(app, error, "");
+    return parse_error(app, error);
   }
   for (size_t i = 0; i < apps.size(); ++i)
     if (apps[i]->parsed()) return finish(actions[i]());
