@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "tests/gpu/host_vulkan.h"
+#include "tests/gpu/test_kernels.h"
 
 namespace pumice::test {
 namespace {
@@ -159,6 +160,11 @@ int main(int count, char** words) {
     fmt::print(stderr, "usage: c_api_pacing MODEL.gguf [FRAME_MS [BUDGET_MS [FRAMES]]]\n");
     return 2;
   }
+  if (std::getenv("VK_ICD_FILENAMES") != nullptr)  // a driver is named: is it there?
+    if (const std::string reason = pumice::vk::missing_driver(); !reason.empty()) {
+      fmt::print("c_api_pacing: {}\n", reason);
+      return 77;
+    }
   try {
     pumice::test::measure(arguments);
   } catch (const std::exception& failure) {
