@@ -8,21 +8,27 @@
 namespace pumice::quant {
 namespace {
 
-constexpr Way kWays[] = {Way::Down, Way::Up};
+struct StepLines {
+  const float *fall, *rise;
+  float *change, *cost;
+};
 
-/// The cost of a step beside one of another column: `factor` is twice that one's change.
+PUMICE_WIDE_VECTORS
+void weigh_steps(const StepLines& steps, const float* own, const double* pull, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    const float along = float(pull[i]), change = along >= 0 ? steps.rise[i] : steps.fall[i];
+    steps.change[i] = change;
+    steps.cost[i] = change == 0 ? HUGE_VALF : change * (change * own[i] - 2 * along);
+  }
+}
+
+/// The cost of a step beside one of another column that is half of `factor`.
 inline float beside(float cost, float factor, float change, float gram) {
   return cost + factor * change * gram;
 }
 
-PUMICE_WIDE_VECTORS
-void weigh_steps(const float* change, const float* closed, const float* own, const double* pull,
-                 size_t count, float* cost) {
-  for (size_t i = 0; i < count; ++i)
-    cost[i] = change[i] * (change[i] * own[i] - 2 * float(pull[i])) + closed[i];
-}
-
-/// Eight minima side by side, so that compilers make one vector of them.
+/// The least cost of any step beside that one. Eight minima side by side, so that compilers make
+/// one vector of them.
 PUMICE_WIDE_VECTORS
 float least_beside(float factor, const float* line, const float* change, const float* cost,
                    size_t count) {
@@ -39,37 +45,27 @@ float least_beside(float factor, const float* line, const float* change, const f
 
 }  // namespace
 
-CodeSteps::CodeSteps(size_t width) : width_(width) {
-  for (Lines* lines : {&change_, &closed_, &cost_})
-    for (std::vector<float>& line : *lines) line.resize(width);
-}
+CodeSteps::CodeSteps(size_t most) : fall_(most), rise_(most), change_(most), cost_(most) {}
 
-void CodeSteps::set(uint32_t column, Way way, float change) {
-  change_[size_t(way)][column] = change;
-  closed_[size_t(way)][column] = change == 0 ? HUGE_VALF : 0.0f;
+void CodeSteps::set(uint32_t column, float fall, float rise) {
+  fall_[column] = fall;
+  rise_[column] = rise;
 }
 
 void CodeSteps::weigh(std::span<const float> own, std::span<const double> pull) {
-  for (const Way way : kWays)
-    weigh_steps(change_[size_t(way)].data(), closed_[size_t(way)].data(), own.data(), pull.data(),
-                width_, cost_[size_t(way)].data());
+  weigh_steps({fall_.data(), rise_.data(), change_.data(), cost_.data()}, own.data(), pull.data(),
+              count_);
 }
 
-CodeSteps::Partner CodeSteps::best_partner(uint32_t column, Way way, const float* line) {
-  const float factor = 2 * change(column, way);
-  const float alone = cost_[size_t(way)][column];
-  const float own[] = {cost_[0][column], cost_[1][column]};
-  cost_[0][column] = cost_[1][column] = HUGE_VALF;
-  Partner best = {column, way, HUGE_VALF};
-  for (const Way other : kWays) {
-    const std::vector<float>&changes = change_[size_t(other)], &costs = cost_[size_t(other)];
-    const float least = least_beside(factor, line, changes.data(), costs.data(), width_);
-    if (!(least + alone < best.cost)) continue;
-    best = {column, other, least + alone};
-    for (uint32_t i = 0; i < width_ && best.column == column; ++i)
-      if (beside(costs[i], factor, changes[i], line[i]) == least) best.column = i;
-  }
-  cost_[0][column] = own[0], cost_[1][column] = own[1];
+std::optional<uint32_t> CodeSteps::best_partner(uint32_t column, const float* line) {
+  const float alone = cost_[column], factor = 2 * change_[column];
+  if (alone == HUGE_VALF) return {};
+  cost_[column] = HUGE_VALF;  // no partner of itself
+  const float least = least_beside(factor, line, change_.data(), cost_.data(), count_);
+  std::optional<uint32_t> best;
+  for (uint32_t i = 0; i < count_ && least + alone < 0 && !best; ++i)
+    if (beside(cost_[i], factor, change_[i], line[i]) == least) best = i;
+  cost_[column] = alone;
   return best;
 }
 

@@ -1,48 +1,41 @@
-// What one code up or down would do to each column of a row, in floats side by side: a quick look
-// at every pair of steps.
+// What one code more or less would do to each of some columns of a row, in floats side by side: a
+// quick look at every pair of steps. Columns are counted from the first of them. Of a column's two
+// steps only the one along its pull counts: the other costs more than hardly any partner gives
+// back.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 namespace pumice::quant {
 
-enum class Way : uint8_t { Down, Up };
-
 class CodeSteps {
  public:
-  /// `width` is a multiple of 32.
-  explicit CodeSteps(size_t width);
+  /// For up to `most` columns, a multiple of 32.
+  explicit CodeSteps(size_t most);
 
-  /// The column's value changes by `change`; 0: there is no such code.
-  void set(uint32_t column, Way way, float change);
-  /// What each step alone would do to the squared error: change * (change * own - 2 pull).
+  /// Begins with `count` columns, a multiple of 32; set() follows for each.
+  void open(size_t count) { count_ = count; }
+
+  /// What the next lower and the next higher value would change; 0 where there is none.
+  void set(uint32_t column, float fall, float rise);
+
+  /// What each step along the pull would do to the squared error:
+  /// change * (change * own - 2 pull).
   void weigh(std::span<const float> own, std::span<const double> pull);
 
-  [[nodiscard]] bool has(uint32_t column, Way way) const { return change(column, way) != 0; }
-  [[nodiscard]] float change(uint32_t column, Way way) const {
-    return change_[size_t(way)][column];
-  }
-
-  struct Partner {
-    uint32_t column = 0;
-    Way way = Way::Down;
-    float cost = 0;  ///< of both steps
-  };
-  /// The step of another column that goes best with one of this column; the first of equals.
-  /// `line` is the column's of the Gram matrix. The cost is infinite where nobody else can step.
-  [[nodiscard]] Partner best_partner(uint32_t column, Way way, const float* line);
+  /// Whose step goes best with this column's, if the two lower the error; the first of equals.
+  /// `line` is the column's of the Gram matrix, at the first column.
+  [[nodiscard]] std::optional<uint32_t> best_partner(uint32_t column, const float* line);
 
  private:
-  using Lines = std::array<std::vector<float>, 2>;  ///< [way][column]
-
-  size_t width_;
-  Lines change_;
-  Lines closed_;  ///< 0, or infinite where there is no step
-  Lines cost_;    ///< of the step alone
+  size_t count_ = 0;
+  std::vector<float> fall_, rise_;
+  std::vector<float> change_;  ///< the one of the two that is along the pull
+  std::vector<float> cost_;    ///< of that step alone; infinite where there is none
 };
 
 }  // namespace pumice::quant

@@ -99,8 +99,8 @@ Result<void> ErrorFeedback::factor(std::span<const float> gram, double damping) 
       const uint32_t a = column_at_[uint64_t(n - 1 - i)], b = column_at_[uint64_t(n - 1 - j)];
       reversed(i, j) = 0.5 * (double(gram[a * width_ + b]) + double(gram[b * width_ + a]));
     }
-  damping_ = float(damping * mean + 1e-12 * mean);
-  for (Eigen::Index i = 0; i < n; ++i) reversed(i, i) += damping * mean + 1e-12 * mean;
+  damping_ = damping * mean + 1e-12 * mean;
+  for (Eigen::Index i = 0; i < n; ++i) reversed(i, i) += damping_;
   const Eigen::LLT<Matrix> cholesky(reversed);
   if (cholesky.info() != Eigen::Success)
     return fail(ErrorCode::BadArgument,

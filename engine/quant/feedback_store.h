@@ -24,7 +24,8 @@ class FeedbackStore {
   FeedbackStore(const ErrorFeedbackOptions& options, size_t most)
       : options_(options), most_(most) {}
 
-  /// For matrix `matrix` of the statistics (which have a Gram matrix) in `type`. Safe on any
+  /// For matrix `matrix` of the statistics, which have a Gram matrix and outlive the store, in
+  /// `type`. Safe on any
   /// thread; workers that want the same one wait for the first.
   [[nodiscard]] Result<std::shared_ptr<const ErrorFeedback>> get(
       const ActivationStatistics& statistics, uint64_t matrix, QuantType type);

@@ -15,6 +15,9 @@ namespace {
 /// could feign is no gain, and a pass without moves ends the work.
 constexpr double kLeastGain = 1e-6;
 
+/// Columns among which a pair's second is looked for: bounds the work for each weight of wide rows.
+constexpr size_t kWindow = 1024;
+
 bool gains(double linear, double square) {
   return square - 2 * linear < -kLeastGain * (square + 2 * std::abs(linear));
 }
@@ -35,6 +38,7 @@ float as_half(double value) {
 }
 
 int16_t moved(int16_t code, double steps, float low, float high) {
+  if (!std::isfinite(steps)) return code;
   return int16_t(std::clamp(double(code) + std::nearbyint(steps), double(low), double(high)));
 }
 
@@ -53,15 +57,19 @@ Refinement::Refinement(QuantType type, const RefinementInputs& inputs)
       type_(type),
       inputs_(inputs),
       block_(info(type).block_weights),
-      steps_(size_t(inputs.width)) {
+      steps_(std::min(size_t(inputs.width), kWindow)) {
   grids_.resize(size_t(inputs.width / block_));
   pull_.resize(size_t(inputs.width));
   own_.resize(size_t(inputs.width));
-  for (uint64_t i = 0; i < inputs.width; ++i)
-    own_[i] = inputs.gram[i * inputs.width + i] + inputs.damping;
+  for (uint64_t i = 0; i < inputs.width; ++i) own_[i] = float(own(uint32_t(i)));
   by_scale_.resize(block_);
   by_offset_.resize(block_);
   product_.resize(block_);
+}
+
+/// Of G + damping, the diagonal.
+double Refinement::own(uint32_t column) const {
+  return double(inputs_.gram[column * inputs_.width + column]) + inputs_.damping;
 }
 
 double Refinement::value(uint32_t column) const {
@@ -80,7 +88,7 @@ void Refinement::open(const RefinedRow& row) {
 void Refinement::move(uint32_t column, double change) {
   if (change == 0) return;
   add_scaled(-change, &inputs_.gram[column * inputs_.width], inputs_.width, pull_.data());
-  pull_[column] -= change * double(inputs_.damping);
+  pull_[column] -= change * inputs_.damping;
 }
 
 /// Of a scale and an offset whose units move each value by by_scale_ and by_offset_.
@@ -88,8 +96,7 @@ Refinement::Parabola Refinement::parabola(const Columns& columns) {
   Parabola error;
   const auto pull = std::span(pull_).subspan(columns.first);
   const auto multiply = [&](std::span<const double> direction) {
-    for (uint32_t i = 0; i < columns.count; ++i)
-      product_[i] = double(inputs_.damping) * direction[i];
+    for (uint32_t i = 0; i < columns.count; ++i) product_[i] = inputs_.damping * direction[i];
     for (uint32_t i = 0; i < columns.count; ++i)
       if (direction[i] != 0)
         add_scaled(direction[i], &inputs_.gram[(columns.first + i) * inputs_.width + columns.first],
@@ -152,11 +159,11 @@ bool Refinement::settle_codes() {
   bool any = false;
   for (uint32_t i = 0; i < inputs_.width; ++i) {
     const BlockGrid& grid = grids_[i / block_];
-    const double own = double(own_[i]), now = value(i);
-    const uint32_t code = nearest_code(grid, i % block_, float(now + pull_[i] / own));
+    const double now = value(i);
+    const uint32_t code = nearest_code(grid, i % block_, float(now + pull_[i] / own(i)));
     if (code == row_.codes[i]) continue;
     const double change = double(grid_value(grid, i % block_, code)) - now;
-    if (!gains(change * pull_[i], change * change * own)) continue;
+    if (!gains(change * pull_[i], change * change * own(i))) continue;
     row_.codes[i] = uint8_t(code);
     move(i, change);
     any = true;
@@ -164,47 +171,65 @@ bool Refinement::settle_codes() {
   return any;
 }
 
-void Refinement::open_steps(uint32_t column) {
+/// The code of the next higher or lower value, or the same where there is none.
+uint32_t Refinement::neighbour(uint32_t column, bool rises) const {
   const BlockGrid& grid = grids_[column / block_];
   const uint32_t code = row_.codes[column];
-  const auto change = [&](uint32_t next) {
-    return float(double(grid_value(grid, column % block_, next)) - value(column));
-  };
-  steps_.set(column, Way::Down, code > 0 ? change(code - 1) : 0);
-  steps_.set(column, Way::Up, code + 1 < grid.codes ? change(code + 1) : 0);
+  const int by = rises == (grid.scale[column % block_ / grid.group] >= 0) ? 1 : -1;
+  if (grid.kind == LevelKind::E2m1) {  // codes 8 to 15 are 0 to 7 with the sign set
+    const int level = (code < 8 ? int(code) : 8 - int(code)) + by;
+    return level > 7 || level < -7 ? code : uint32_t(level < 0 ? 8 - level : level);
+  }
+  const int next = int(code) + by;
+  return next < 0 || next >= int(grid.codes) ? code : uint32_t(next);
 }
 
-void Refinement::step(uint32_t column, Way way) {
-  move(column, double(steps_.change(column, way)));
-  row_.codes[column] = uint8_t(row_.codes[column] + (way == Way::Up ? 1 : -1));
-  open_steps(column);
+double Refinement::change(uint32_t column, uint32_t code) const {
+  return double(grid_value(grids_[column / block_], column % block_, code)) - value(column);
 }
 
-/// Takes this step together with its best partner if that lowers the error.
-bool Refinement::settle_pair(uint32_t column, Way way) {
-  if (!steps_.has(column, way)) return false;
+void Refinement::open_steps(const Window& window, uint32_t column) {
+  steps_.set(column - window.first, float(change(column, neighbour(column, false))),
+             float(change(column, neighbour(column, true))));
+}
+
+void Refinement::weigh_steps(const Window& window) {
+  steps_.weigh(std::span(own_).subspan(window.first, window.count),
+               std::span(pull_).subspan(window.first, window.count));
+}
+
+/// Takes the column's step along its pull together with the best partner of the window, if the two
+/// lower the error.
+bool Refinement::settle_pair(const Window& window, uint32_t column) {
   const float* line = &inputs_.gram[column * inputs_.width];
-  const CodeSteps::Partner partner = steps_.best_partner(column, way, line);
-  if (!(partner.cost < 0)) return false;
-  const double a = double(steps_.change(column, way)),
-               b = double(steps_.change(partner.column, partner.way)),
-               square = a * a * double(own_[column]) + b * b * double(own_[partner.column]) +
-                        2 * a * b * double(line[partner.column]);
-  if (!gains(a * pull_[column] + b * pull_[partner.column], square)) return false;
-  step(column, way);
-  step(partner.column, partner.way);
-  steps_.weigh(own_, pull_);
+  const auto found = steps_.best_partner(column - window.first, line + window.first);
+  if (!found) return false;
+  const uint32_t partner = window.first + *found;
+  const uint32_t code = neighbour(column, pull_[column] >= 0),
+                 other = neighbour(partner, pull_[partner] >= 0);
+  const double a = change(column, code), b = change(partner, other),
+               square =
+                   a * a * own(column) + b * b * own(partner) + 2 * a * b * double(line[partner]);
+  if (!gains(a * pull_[column] + b * pull_[partner], square)) return false;
+  row_.codes[column] = uint8_t(code);
+  row_.codes[partner] = uint8_t(other);
+  move(column, a);
+  move(partner, b);
+  open_steps(window, column);
+  open_steps(window, partner);
+  weigh_steps(window);
   return true;
 }
 
 /// Two codes at once, each by one: where inputs are alike, errors cancel that neither column could
 /// lower alone.
-bool Refinement::settle_pairs() {
-  for (uint32_t i = 0; i < inputs_.width; ++i) open_steps(i);
-  steps_.weigh(own_, pull_);
+bool Refinement::settle_pairs(const Window& window) {
+  steps_.open(window.count);
+  for (uint32_t i = 0; i < window.count; ++i) open_steps(window, window.first + i);
+  weigh_steps(window);
   bool any = false;
-  for (uint32_t i = 0; i < inputs_.width; ++i)
-    any |= settle_pair(i, Way::Down) || settle_pair(i, Way::Up);
+  for (uint32_t i = window.first; i < window.first + window.count; ++i)
+    any |= settle_pair(window, i);
   return any;
 }
 
@@ -257,7 +282,8 @@ void Refinement::run(const RefinedRow& row, uint32_t sweeps) {
   open(row);
   for (uint32_t sweep = 0; sweep < sweeps; ++sweep) {
     bool any = settle_codes();
-    any |= settle_pairs();
+    for (uint32_t first = 0; first < inputs_.width; first += kWindow)
+      any |= settle_pairs({first, uint32_t(std::min(kWindow, size_t(inputs_.width - first)))});
     for (size_t block = 0; block < grids_.size() && plan_.kind != FitKind::Exponent; ++block) {
       if (has_groups(plan_.kind)) any |= settle_groups(block);
       any |= settle_super(block);

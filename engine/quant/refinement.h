@@ -17,9 +17,9 @@ namespace pumice::quant {
 
 /// What error feedback knows of one matrix's inputs.
 struct RefinementInputs {
-  std::span<const float> gram;  ///< [width][width], symmetric
+  std::span<const float> gram;  ///< [width][width], symmetric: of what is not, the rows count
   uint64_t width = 0;
-  float damping = 0;  ///< added to the diagonal, in units of `gram`; the sum is positive
+  double damping = 0;  ///< added to the diagonal, in units of `gram`; the sum is positive
 };
 
 /// One row of a matrix and the blocks that it has become.
@@ -44,6 +44,10 @@ class Refinement {
     size_t block = 0;
     uint32_t first = 0, count = 0;
   };
+  /// Columns among which pairs are looked for, of any blocks.
+  struct Window {
+    uint32_t first = 0, count = 0;
+  };
   /// The squared error as a quadratic form of two parameters, a scale and an offset.
   struct Parabola {
     double scale_pull = 0, offset_pull = 0;
@@ -54,15 +58,18 @@ class Refinement {
   };
 
   void open(const RefinedRow& row);
+  [[nodiscard]] double own(uint32_t column) const;
   [[nodiscard]] double value(uint32_t column) const;
+  [[nodiscard]] uint32_t neighbour(uint32_t column, bool rises) const;
+  [[nodiscard]] double change(uint32_t column, uint32_t code) const;
   [[nodiscard]] Parabola parabola(const Columns& columns);
   [[nodiscard]] static Step lowest(const Parabola& error);
   void move(uint32_t column, double change);
   bool settle_codes();
-  bool settle_pairs();
-  bool settle_pair(uint32_t column, Way way);
-  void open_steps(uint32_t column);
-  void step(uint32_t column, Way way);
+  bool settle_pairs(const Window& window);
+  bool settle_pair(const Window& window, uint32_t column);
+  void open_steps(const Window& window, uint32_t column);
+  void weigh_steps(const Window& window);
   bool settle_groups(size_t block);
   bool settle_super(size_t block);
   bool try_fit(const Columns& columns, const Parabola& error, const Step& step,
@@ -78,7 +85,7 @@ class Refinement {
   RefinedRow row_;
   std::vector<BlockGrid> grids_;  ///< [width / block]
   std::vector<double> pull_;      ///< [width]: (G + damping) (weights - values)
-  std::vector<float> own_;        ///< [width]: diagonal of G + damping
+  std::vector<float> own_;        ///< [width]: own(), for the quick look
   CodeSteps steps_;
   std::vector<double> by_scale_, by_offset_;  ///< [block]: what a unit of each moves a value by
   std::vector<double> product_;               ///< [block]: scratch of parabola

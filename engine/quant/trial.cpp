@@ -12,8 +12,8 @@ namespace {
 
 /// Weights that one call encodes: enough to be worth a thread, few enough to share out.
 constexpr uint64_t kSliceWeights = uint64_t(1) << 16;
-/// Factors of Gram matrices: of one tensor and what its neighbours share with it.
-constexpr size_t kKeptFactors = 4;
+/// Factors of Gram matrices: of the tensor on trial; with experts, of two that workers are at.
+constexpr size_t kKeptFactors = 2;
 
 /// Sums over one slice, weighed with E[x^2].
 struct WeighedError {

@@ -47,6 +47,7 @@ const Row kFailing[] = {
     {"dance", 2, "dance"},
     {"info -m", 2, "-m"},
     {"info -m x --nonsense", 2, "--nonsense"},
+    {"bench compare --nonsense", 2, "see pumice bench compare --help"},
     {"info -m missing.gguf", 1, "missing.gguf"},
     {"info -m .", 1, "."},
     {"info -m ''", 1, "pumice:"},
@@ -81,7 +82,7 @@ INSTANTIATE_TEST_SUITE_P(Command, Failing, testing::ValuesIn(kFailing));
 
 TEST(Command, HelpAndVersionAreOutput) {
   const Folder folder;
-  for (const char* arguments : {"--help", "run --help", "--version"}) {
+  for (const char* arguments : {"--help", "run --help", "bench compare --help", "--version"}) {
     const Ran ran = shell(folder, fmt::format("@ {}", arguments));
     EXPECT_EQ(ran.exit, 0);
     EXPECT_NE(ran.out, "");

@@ -46,11 +46,20 @@ TEST_F(QuantizeMethods, EachRunsAndFeedbackLosesLess) {
                             "--smooth sq --smooth-strength 0.3"})
     EXPECT_LT(divergence(fmt::format("Q4_0 {} --imatrix {}", flags, statistics_)), 2 * plain)
         << flags;
+  EXPECT_LT(divergence(fmt::format("Q4_0 --method gptq --sweeps 4 --imatrix {}", statistics_)),
+            divergence(fmt::format("Q4_0 --method gptq --sweeps 0 --imatrix {}", statistics_)));
+  const std::string measured = quoted(folder_.file("sensitivities.json"));
   // Types by measurement, codes by error feedback, in as many bytes.
   EXPECT_LT(divergence(fmt::format("--budget Q4_0 --method gptq --imatrix {} --calibration {} "
-                                   "-c 32 --chunks 1 --sensitivity fast",
-                                   statistics_, text_)),
+                                   "-c 32 --chunks 1 --sensitivity fast --sensitivity-file {}",
+                                   statistics_, text_, measured)),
             plain);
+  const Ran other = pumice(fmt::format("quantize --dry-run {} --budget Q4_0 --sensitivity-file {}",
+                                       kSmallModel, measured));
+  EXPECT_EQ(other.exit, 0) << other.err;
+  EXPECT_NE(other.err.find("measured with --method gptq, which is not asked for"),
+            std::string::npos)
+      << other.err;
 }
 
 TEST_F(QuantizeMethods, WhatCannotBeIsRefused) {
@@ -58,6 +67,7 @@ TEST_F(QuantizeMethods, WhatCannotBeIsRefused) {
   refuses("Q4_0 --smooth sq", "--smooth sq needs --imatrix FILE");
   refuses("Q4_0 --method rtn,gptq", "stands alone");
   refuses("Q4_0 --method nearest", "is none of rtn");
+  refuses("Q4_0 --sweeps 1001", "--sweeps");
   const Ran gathered =
       pumice(fmt::format("imatrix -m {} -f {} -o {} -c 128", kSmallModel, text_, statistics_));
   ASSERT_EQ(gathered.exit, 0) << gathered.err;

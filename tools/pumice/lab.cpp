@@ -227,10 +227,9 @@ Action add_lab(CLI::App& app) {
       ->check(CLI::Range(uint32_t(0), uint32_t(1) << 20));
   app.add_option("--chunks", options->chunks, "Chunks of each half (0: 8, quick 2)")
       ->check(CLI::Range(uint32_t(0), uint32_t(1) << 20));
-  app.add_option(
-         "--sections", options->sections,
-         "Only these: sensitivity,prediction (default: all; equal-bytes and prediction need "
-         "sensitivity)")
+  app.add_option("--sections", options->sections,
+                 "Only these, for example sensitivity,prediction (default: all; equal-bytes, depth "
+                 "and prediction use what sensitivity measures)")
       ->delimiter(',')
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false)

@@ -32,7 +32,7 @@ struct BudgetJob {
   std::string in;
   const GgufFile& model;
   uint32_t threads = 0;
-  const quant::ErrorFeedbackOptions* feedback = nullptr;  ///< that the file will be made with
+  const quant::ErrorFeedbackOptions* feedback = nullptr;  ///< of the file, before any folding
 };
 
 /// Measures (or reads what was measured), chooses, writes the files that the flags ask for, and

@@ -87,7 +87,9 @@ void add_method_flags(CLI::App& app, MethodFlags& flags) {
   app.add_option("--smooth-strength", flags.smoothing_strength, "How far, 0 to 1")
       ->check(CLI::Range(0.0, 1.0));
   app.add_option("--sweeps", flags.sweeps,
-                 "gptq: passes of coordinate descent behind the feedback, at most; 0 none, quicker")
+                 "gptq: passes of coordinate descent behind the feedback, at most; 0: none, ten "
+                 "times as fast")
+      ->check(CLI::Range(0u, 1000u))
       ->capture_default_str();
   app.add_option("--damping", flags.damping,
                  "gptq: share of the mean energy added to every channel")
