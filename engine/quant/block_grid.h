@@ -37,7 +37,7 @@ struct BlockGrid {
                                   std::span<const float> importance);
 
 /// The same for many blocks, wherever they lie: on a machine with wide vectors 16 blocks cost as
-/// much as one. Error feedback fits the blocks of many rows at once.
+/// much as one.
 void fit_blocks(QuantType type, std::span<const BlockSource> blocks, std::span<BlockGrid> out);
 
 /// The number that weight `i` takes with `code`.

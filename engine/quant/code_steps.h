@@ -1,7 +1,7 @@
 // What one code more or less would do to each of some columns of a row, in floats side by side: a
 // quick look at every pair of steps. Columns are counted from the first of them. Of a column's two
-// steps only the one along its pull counts: the other costs more than hardly any partner gives
-// back.
+// steps only the one along its pull counts: the other costs so much that only inputs more alike
+// than one half could make it pay.
 #pragma once
 
 #include <cstddef>
