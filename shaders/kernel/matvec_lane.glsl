@@ -17,12 +17,27 @@ const uint kGroupsPerBlock = CODEC_BLOCK / 32;
 // Groups that share words are unrolled together for one column; with more the code would only grow.
 const uint kSpan = COLS == 1 || CODEC_SPAN == 1 ? CODEC_SPAN : 2;
 
+// Columns that are multiplied together: with both tiles their sums shall fit a core's registers.
+const uint kAtOnce = COLS * TILES <= 16 ? COLS : 16 / TILES;
+
 float acc[TILES * COLS];
 
 #ifdef ACT_Q8
 // Pairs that fit 16 bits between two flushes: 2 * kPairs * CODEC_QMAX * 127 < 32768.
 const uint kPairs = CODEC_QMAX <= 3 ? 16 : CODEC_QMAX <= 7 ? 16 : CODEC_QMAX <= 15 ? 8
                     : CODEC_QMAX <= 31 ? 4 : CODEC_QMAX <= 63 ? 2 : 1;
+
+// Whether products are made one by one. LLVM sees that both sides fit 16 bits and makes product and
+// addition one instruction of one micro-operation (vpdpwssd, or vpmaddwd); a pair's vpmulld has two
+// and its sum must be flushed. But weights and activations have to be taken apart, which only many
+// columns and both tiles pay back. The sums are integers: both ways give the same bits.
+#ifdef CODEC_SIGNED
+const bool kSingly = false;
+#else
+const bool kSingly = COLS >= 4;
+#endif
+
+const uint kSums = 2 * TILES * kAtOnce;  // of both halves of a group, of each tile and column
 
 // Weights (0, 2) or (1, 3) of four packed ones as two 16-bit halves of a product's left side.
 uint pair_of(uint b, uint odd) {
@@ -33,33 +48,67 @@ uint pair_of(uint b, uint odd) {
   return halves;
 }
 
-// 32 weights of TILES rows against 32 activations of COLS columns. x words hold
-// x_b + (x_a << 16), so the upper half of a product sums q_a x_a + q_b x_b exactly.
-void multiply_group(Q32 w[TILES], vec2 ab_lo[TILES], vec2 ab_hi[TILES], uvec4 xv[COLS],
-                    vec4 xs[COLS], uint first_lane) {
-  UNROLL for (uint t = 0; t < TILES; ++t) {
-    int sums[2 * COLS];
-    UNROLL for (uint c = 0; c < 2 * COLS; ++c) sums[c] = 0;
-    uint packed_sum[COLS];
-    UNROLL for (uint c = 0; c < COLS; ++c) packed_sum[c] = 0;
-    UNROLL for (uint k = 0; k < 16; ++k) {  // k-th pair: word k / 2, even or odd bytes
-      uint q = pair_of(bytes4(w[t], k >> 1), k & 1);
-      UNROLL for (uint c = 0; c < COLS; ++c) {
-        packed_sum[c] += q * subgroupShuffle(xv[c][k & 3], first_lane + (k >> 2));
-        if ((k + 1) % kPairs == 0 || k == 15 || k == 7) {
-          sums[2 * c + (k >> 3)] += int(packed_sum[c] + 0x8000u) >> 16;
-          packed_sum[c] = 0;
-        }
+// x words hold x_b + (x_a << 16), so the upper half of a product sums q_a x_a + q_b x_b exactly.
+void sum_pairs(Q32 w[TILES], uvec4 xv[COLS], uint first, uint first_lane, inout int sums[kSums]) {
+  uint packed_sum[TILES * kAtOnce];
+  UNROLL for (uint i = 0; i < TILES * kAtOnce; ++i) packed_sum[i] = 0;
+  UNROLL for (uint k = 0; k < 16; ++k) {  // k-th pair: word k / 2, even or odd bytes
+    uint q[TILES];
+    UNROLL for (uint t = 0; t < TILES; ++t) q[t] = pair_of(bytes4(w[t], k >> 1), k & 1);
+    UNROLL for (uint c = 0; c < kAtOnce; ++c) {
+      uint x = subgroupShuffle(xv[first + c][k & 3], first_lane + (k >> 2));
+      UNROLL for (uint t = 0; t < TILES; ++t) packed_sum[t * kAtOnce + c] += q[t] * x;
+    }
+    if ((k + 1) % kPairs == 0 || k == 15 || k == 7) {
+      UNROLL for (uint i = 0; i < TILES * kAtOnce; ++i) {
+        sums[2 * i + (k >> 3)] += int(packed_sum[i] + 0x8000u) >> 16;
+        packed_sum[i] = 0;
       }
     }
-    UNROLL for (uint c = 0; c < COLS; ++c) {
+  }
+}
+
+void sum_singly(Q32 w[TILES], ivec4 x_a[COLS], ivec4 x_b[COLS], uint first, uint first_lane,
+                inout int sums[kSums]) {
+  UNROLL for (uint k = 0; k < 32; ++k) {  // byte k % 4 of word k / 4
+    int q[TILES];
+    UNROLL for (uint t = 0; t < TILES; ++t) q[t] = int((bytes4(w[t], k >> 2) >> (8 * (k & 3))) & 0xFFu);
+    uint word = 2 * (k >> 2) + (k & 1);
+    UNROLL for (uint c = 0; c < kAtOnce; ++c) {
+      int half_word = (k & 2) == 0 ? x_a[first + c][word & 3] : x_b[first + c][word & 3];
+      int x = subgroupShuffle(half_word, first_lane + (word >> 2));
+      UNROLL for (uint t = 0; t < TILES; ++t)
+        sums[2 * (t * kAtOnce + c) + (CODEC_GROUP == 16 ? k >> 4 : 0)] += q[t] * x;
+    }
+  }
+}
+
+// 32 weights of TILES rows against 32 activations of COLS columns.
+void multiply_group(Q32 w[TILES], vec2 ab_lo[TILES], vec2 ab_hi[TILES], uvec4 xv[COLS],
+                    vec4 xs[COLS], uint first_lane) {
+  ivec4 x_a[COLS], x_b[COLS];
+  UNROLL for (uint c = 0; c < COLS && kSingly; ++c) {
+    x_a[c] = ivec4(xv[c] + 0x8000u) >> 16;
+    x_b[c] = ivec4(xv[c] << 16) >> 16;
+  }
+  UNROLL for (uint first = 0; first < COLS; first += kAtOnce) {
+    int sums[kSums];
+    UNROLL for (uint i = 0; i < kSums; ++i) sums[i] = 0;
+    if (kSingly)
+      sum_singly(w, x_a, x_b, first, first_lane, sums);
+    else
+      sum_pairs(w, xv, first, first_lane, sums);
+    UNROLL for (uint t = 0; t < TILES; ++t) {
+      UNROLL for (uint c = 0; c < kAtOnce; ++c) {
+        uint s = 2 * (t * kAtOnce + c), at = t * COLS + first + c;
+        vec4 x = xs[first + c];
 #if CODEC_GROUP == 16
-      acc[t * COLS + c] += xs[c].x * (ab_lo[t].x * float(sums[2 * c]) + ab_hi[t].x * float(sums[2 * c + 1])) +
-                           (ab_lo[t].y * xs[c].y + ab_hi[t].y * xs[c].z);
+        acc[at] += x.x * (ab_lo[t].x * float(sums[s]) + ab_hi[t].x * float(sums[s + 1])) +
+                   (ab_lo[t].y * x.y + ab_hi[t].y * x.z);
 #else
-      acc[t * COLS + c] += xs[c].x * (ab_lo[t].x * float(sums[2 * c] + sums[2 * c + 1])) +
-                           ab_lo[t].y * (xs[c].y + xs[c].z);
+        acc[at] += x.x * (ab_lo[t].x * float(sums[s] + sums[s + 1])) + ab_lo[t].y * (x.y + x.z);
 #endif
+      }
     }
   }
 }
@@ -107,19 +156,25 @@ void main() {
   uint blocks = p.groups / kGroupsPerBlock;
   uint expert = expert_tile(first_col);
   UNROLL for (uint i = 0; i < TILES * COLS; ++i) acc[i] = 0.0;
+  // Read once: a driver that runs on a CPU gathers push constants lane by lane, each time.
+  uint first_unit[TILES];
+  UNROLL for (uint t = 0; t < TILES; ++t)
+    first_unit[t] = (expert + min(first_tile + t, p.tiles - 1)) * blocks * CODEC_UNITS;
+  uint x_first[COLS];
+  UNROLL for (uint c = 0; c < COLS; ++c) x_first[c] = x_word(first_col + c);
 
   LOOP for (uint b = 0; b < blocks; ++b) {
     uint tile[TILES];
     Head head[TILES];
     UNROLL for (uint t = 0; t < TILES; ++t) {
-      tile[t] = ((expert + min(first_tile + t, p.tiles - 1)) * blocks + b) * CODEC_UNITS;
+      tile[t] = first_unit[t] + b * CODEC_UNITS;
       head[t] = load_head(tile[t], lane);
     }
 #ifdef ACT_Q8
     uint x_block[COLS];
     vec4 x_scales_8[COLS];  // lane g: scale and sums of group g of this block
     UNROLL for (uint c = 0; c < COLS; ++c) {
-      x_block[c] = x_word(first_col + c) / 32 + b * kGroupsPerBlock;
+      x_block[c] = x_first[c] / 32 + b * kGroupsPerBlock;
       x_scales_8[c] = x_scale(x_block[c] + min(lane, kGroupsPerBlock - 1));
     }
 #endif
@@ -155,7 +210,7 @@ void main() {
         uint in_span = kSpan == CODEC_SPAN ? s : span % CODEC_SPAN + s;
         vec4 xv[COLS];
         UNROLL for (uint c = 0; c < COLS; ++c)
-          xv[c] = x_quad((x_word(first_col + c) + (b * kGroupsPerBlock + g) * 32) / 4 + lane);
+          xv[c] = x_quad((x_first[c] + (b * kGroupsPerBlock + g) * 32) / 4 + lane);
         Q32 w[TILES];
         vec2 ab_lo[TILES], ab_hi[TILES];
         UNROLL for (uint t = 0; t < TILES; ++t) {
