@@ -44,6 +44,15 @@ std::vector<uint32_t> push_words(const Push& push) {
   return words;
 }
 
+// Columns of a workgroup of attention_lane.glsl, which share what is read of the cache if they are
+// of one sequence: so in prompts, where few columns have an output. Wide heads outgrow the
+// registers.
+uint32_t lane_queries(const StepShape& shape, const graph::CacheLayer& layer) {
+  if (shape.tokens < 8 || shape.outputs * 4 > shape.tokens) return 1;
+  const uint32_t head = std::max(layer.head_k, layer.head_v);
+  return head > 128 ? 1 : head > 64 ? 4 : 8;
+}
+
 class Lowering {
  public:
   Lowering(const ModelPlan& plan, const StepShape& shape) : plan_(plan), shape_(shape) {}
@@ -367,18 +376,20 @@ class Lowering {
     push.page_stride = plan_.layout.page_stride;
     push.window = layer.window;
     push.splits = plan_.pages_per_sequence;
+    push.columns = shape_.tokens;
     push.scale = op.scale;
     push.softcap = op.softcap;
     const CacheFormat& format = plan_.policy.cache;
     const uint32_t rotate = format.rotate ? 1 : 0;
     std::vector<uint32_t> constants{uint32_t(format.k), uint32_t(format.v), layer.head_k,
                                     layer.head_v, rotate};
-    if (!plan_.policy.lane) constants.push_back(split ? 1 : 0);
+    const uint32_t queries = plan_.policy.lane ? lane_queries(shape_, layer) : 1;
+    constants.push_back(plan_.policy.lane ? queries : split ? 1 : 0);
     emit({plan_.policy.lane ? "attention_lane.tex" : "attention_wide",
           constants,
           {slice(op.q), cache.slice, split ? plan_.partials : slice(op.out), plan_.step},
           push_words(push),
-          {op.n_heads, shape_.tokens, split ? plan_.pages_per_sequence : 1},
+          {op.n_heads, div_up(shape_.tokens, queries), split ? plan_.pages_per_sequence : 1},
           {access(op.q, false), split ? whole(kPartials, true) : access(op.out, true),
            whole(kFirstCache + op.layer, false), whole(kStep, false)}});
     if (split)
