@@ -44,15 +44,6 @@ std::vector<uint32_t> push_words(const Push& push) {
   return words;
 }
 
-// Columns of a workgroup of attention_lane.glsl, which share what is read of the cache if they are
-// of one sequence: so in prompts, where few columns have an output. Wide heads outgrow the
-// registers.
-uint32_t lane_queries(const StepShape& shape, const graph::CacheLayer& layer) {
-  if (shape.tokens < 8 || shape.outputs * 4 > shape.tokens) return 1;
-  const uint32_t head = std::max(layer.head_k, layer.head_v);
-  return head > 128 ? 1 : head > 64 ? 4 : 8;
-}
-
 class Lowering {
  public:
   Lowering(const ModelPlan& plan, const StepShape& shape) : plan_(plan), shape_(shape) {}
@@ -383,7 +374,9 @@ class Lowering {
     const uint32_t rotate = format.rotate ? 1 : 0;
     std::vector<uint32_t> constants{uint32_t(format.k), uint32_t(format.v), layer.head_k,
                                     layer.head_v, rotate};
-    const uint32_t queries = plan_.policy.lane ? lane_queries(shape_, layer) : 1;
+    const uint32_t queries = attention_queries(
+        plan_.policy, {shape_.tokens, shape_.outputs, std::max(layer.head_k, layer.head_v),
+                       plan_.pages_per_sequence});
     constants.push_back(plan_.policy.lane ? queries : split ? 1 : 0);
     emit({plan_.policy.lane ? "attention_lane.tex" : "attention_wide",
           constants,

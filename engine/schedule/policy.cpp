@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "shaders/shared/push.h"
+
 namespace pumice {
 namespace {
 
@@ -109,6 +111,17 @@ MatrixKernel choose_matrix_kernel(const Policy& policy, const MatrixShape& shape
     return kernel;
   }
   return wide_kernel(policy, shape, q8);
+}
+
+uint32_t attention_queries(const Policy& policy, const AttentionShape& shape) {
+  // Neighbours are of one sequence in prompts, where few columns have an output.
+  if (!policy.lane || shape.tokens < 8 || shape.outputs * 4 > shape.tokens) return 1;
+  uint32_t queries = shape.head > 128 ? 1 : shape.head > 64 ? 4 : 8;  // as registers allow
+  // Turns of the kernel's loops where every query is of another sequence. lavapipe leaves a loop,
+  // and those inside it, after 65,535 turns.
+  constexpr uint64_t kTurns = 60'000, kTurnsOfPage = PUMICE_PAGE / 8 + 1;
+  while (queries > 1 && queries * kTurnsOfPage * shape.pages > kTurns) queries /= 2;
+  return queries;
 }
 
 }  // namespace pumice

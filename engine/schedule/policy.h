@@ -102,4 +102,14 @@ struct MatrixKernel {
 
 [[nodiscard]] MatrixKernel choose_matrix_kernel(const Policy& policy, const MatrixShape& shape);
 
+struct AttentionShape {
+  uint32_t tokens = 0, outputs = 0;  ///< of the step
+  uint32_t head = 0;                 ///< elements of the wider of K's and V's
+  uint32_t pages = 0;                ///< per sequence
+};
+
+/// Columns of a workgroup of attention_lane.glsl (1, 2, 4 or 8), which share what they read of the
+/// cache if they are of one sequence; 1 on devices with another kernel.
+[[nodiscard]] uint32_t attention_queries(const Policy& policy, const AttentionShape& shape);
+
 }  // namespace pumice

@@ -89,11 +89,15 @@ void scores(uint page_unit, uint kv_head, uint position, out float s[QUERIES]) {
 }
 
 // Adds eight weighted rows of V to each query's; lane l holds the weights of position `first + l`.
-void add_floats(uint v_first, uint kv_head, uint first, float weight[QUERIES], uint lane) {
+// Nothing beyond `last` is read: what lies there is another time's, and a weight of zero does not
+// make a zero of an infinity.
+void add_floats(uint v_first, uint kv_head, uint first, uint last, float weight[QUERIES],
+                uint lane) {
   UNROLL for (uint i = 0; i < 8; ++i) {
+    uint position = min(first + i, last);
     UNROLL for (uint u = 0; u < kPieces; ++u) {
       uint unit_index = min(u * 8 + lane, kUnitsV - 1);
-      uvec4 unit = cache_unit(v_unit(v_first, kv_head, kUnitsV, first + i, unit_index));
+      uvec4 unit = cache_unit(v_unit(v_first, kv_head, kUnitsV, position, unit_index));
       vec4 low = uintBitsToFloat(unit), high;
       if (V_TYPE == PUMICE_CACHE_F16) {
         low = vec4(unpackHalf2x16(unit.x), unpackHalf2x16(unit.y));
@@ -110,11 +114,12 @@ void add_floats(uint v_first, uint kv_head, uint first, float weight[QUERIES], u
 
 // Two lanes share a unit of q8_0, four one of q4_0. A round of pieces is two blocks: their scales
 // are read by the lane that holds the position's weights.
-void add_quantised(uint v_first, uint kv_head, uint first, float weight[QUERIES], uint lane) {
+void add_quantised(uint v_first, uint kv_head, uint first, uint last, float weight[QUERIES],
+                   uint lane) {
   uint scales_at = v_first * 4 - p.v_at + p.v_scales_at;
   UNROLL for (uint u = 0; u < kPieces; ++u) {
     vec2 block_scales = unpackHalf2x16(
-        cache_word(scale_word(scales_at, kv_head, kPairsV, first + lane, u)));
+        cache_word(scale_word(scales_at, kv_head, kPairsV, min(first + lane, last), u)));
     uint piece = min(u * 8 + lane, HEAD_V / 8 - 1);
     UNROLL for (uint i = 0; i < 8; ++i) {
       vec4 low, high;
@@ -139,11 +144,12 @@ void add_quantised(uint v_first, uint kv_head, uint first, float weight[QUERIES]
   }
 }
 
-void add_values(uint v_first, uint kv_head, uint first, float weight[QUERIES], uint lane) {
+void add_values(uint v_first, uint kv_head, uint first, uint last, float weight[QUERIES],
+                uint lane) {
   if (V_TYPE > PUMICE_CACHE_F16)
-    add_quantised(v_first, kv_head, first, weight, lane);
+    add_quantised(v_first, kv_head, first, last, weight, lane);
   else
-    add_floats(v_first, kv_head, first, weight, lane);
+    add_floats(v_first, kv_head, first, last, weight, lane);
 }
 
 // Sums and differences of elements of total_out at the distances inside a lane, between lanes, and
@@ -187,7 +193,8 @@ struct Softmax {
 };
 
 // One sequence's pages against its queries. Blocks that a query does not see leave its bits alone:
-// they fade by exp(0) and add zeros.
+// they fade by exp(0) and add zeros. A query of another sequence keeps what it has, whatever is read:
+// zero times an infinity is not zero.
 void read_pages(uint pages, uint position[QUERIES], bool of_this[QUERIES], uint kv_head, uint lane,
                 inout Softmax total[QUERIES]) {
   uint visible[QUERIES];
@@ -220,16 +227,16 @@ void read_pages(uint pages, uint position[QUERIES], bool of_this[QUERIES], uint 
         of_page[q] = Softmax(largest, of_page[q].sum * fade + sum8(weight[q]));
         UNROLL for (uint i = 0; i < kOutQuads; ++i) page_out[q * kOutQuads + i] *= fade;
       }
-      add_values(page_unit + p.v_at / 4, kv_head, eight, weight, lane);
+      add_values(page_unit + p.v_at / 4, kv_head, eight, last, weight, lane);
     }
     UNROLL for (uint q = 0; q < QUERIES; ++q) {
       float largest = max(total[q].largest, of_page[q].largest);
       float fade = exp(max(total[q].largest - largest, -88.0));
       float weight = exp(max(of_page[q].largest - largest, -88.0));
-      total[q] = Softmax(largest, total[q].sum * fade + of_page[q].sum * weight);
-      UNROLL for (uint i = 0; i < kOutQuads; ++i) {
-        vec4 sum = total_out[q * kOutQuads + i] * fade;
-        total_out[q * kOutQuads + i] = sum + page_out[q * kOutQuads + i] * weight;
+      if (of_this[q]) total[q] = Softmax(largest, total[q].sum * fade + of_page[q].sum * weight);
+      UNROLL for (uint i = q * kOutQuads; i < (q + 1) * kOutQuads; ++i) {
+        vec4 before = total_out[i], after = before * fade + page_out[i] * weight;
+        total_out[i] = of_this[q] ? after : before;
       }
     }
   }
@@ -268,7 +275,7 @@ void main() {
 
   // Neighbours are of one sequence nearly always; where not, every sequence has a round of its own.
   LOOP for (uint round = 0; round < QUERIES; ++round) {
-    uint of_round = sequence[0];
+    uint of_round = sequence[0];  // sequence[round], which would put the array into memory
     UNROLL for (uint q = 1; q < QUERIES; ++q) of_round = q == round ? sequence[q] : of_round;
     bool of_this[QUERIES];
     bool had = false;

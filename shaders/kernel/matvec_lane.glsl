@@ -87,9 +87,11 @@ void sum_singly(Q32 w[TILES], ivec4 x_a[COLS], ivec4 x_b[COLS], uint first, uint
 void multiply_group(Q32 w[TILES], vec2 ab_lo[TILES], vec2 ab_hi[TILES], uvec4 xv[COLS],
                     vec4 xs[COLS], uint first_lane) {
   ivec4 x_a[COLS], x_b[COLS];
-  UNROLL for (uint c = 0; c < COLS && kSingly; ++c) {
-    x_a[c] = ivec4(xv[c] + 0x8000u) >> 16;
-    x_b[c] = ivec4(xv[c] << 16) >> 16;
+  if (kSingly) {
+    UNROLL for (uint c = 0; c < COLS; ++c) {
+      x_a[c] = ivec4(xv[c] + 0x8000u) >> 16;
+      x_b[c] = ivec4(xv[c] << 16) >> 16;
+    }
   }
   UNROLL for (uint first = 0; first < COLS; first += kAtOnce) {
     int sums[kSums];

@@ -89,7 +89,7 @@ struct AttentionPush {
   uint positions_at, sequences_at, pages_at, page_stride;
   uint window;                        // visible positions, own included; 0 = all
   uint splits;                        // partial results per (token, head)
-  uint columns;                       // tokens that exist (kernels with several queries mask the rest)
+  uint columns;                       // tokens that exist
   float scale, softcap;
 };
 

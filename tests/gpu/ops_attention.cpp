@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <iostream>
+#include <limits>
 
 #include "tests/gpu/cache_pages.h"
 #include "tests/gpu/row_graph.h"
@@ -188,6 +189,61 @@ TEST_F(OpsAttention, BitsDoNotDependOnChunks) {
     tier.cache = {CacheType::Q4_0, CacheType::Q8_0, true};
     expect_bits_of_chunks(device(), attention_rows()[0], tier);
   }
+}
+
+// What one runner makes of the first columns, in steps of `chunk`.
+Matrix out_of(GraphRunner& runner, const std::vector<Matrix>& inputs,
+              std::span<const reference::TokenAt> tokens, uint32_t chunk) {
+  const auto outputs = on_device(runner, inputs, tokens, chunk);
+  EXPECT_TRUE(outputs) << outputs.error().text;
+  return outputs ? outputs->out : Matrix();
+}
+
+/// V of every token of a sequence is infinite: what touches it shows.
+std::vector<Matrix> with_bad_values(const Bench& bench, uint32_t sequence) {
+  std::vector<Matrix> inputs = bench.inputs;
+  Matrix& v = inputs[kV];
+  for (uint32_t c = 0; c < v.columns; ++c) {
+    if (bench.tokens[c].place.sequence != sequence) continue;
+    std::ranges::fill(v.column(c), std::numeric_limits<double>::infinity());
+  }
+  return inputs;
+}
+
+// Neighbours share a workgroup in prompts: what is not finite must not get from one to the other.
+TEST_F(OpsAttention, BadNumbersStayInTheirSequence) {
+  for (Tier tier : kTiers) {
+    tier.cache = CacheType::F32;
+    const uint32_t chunk = tier.gpu ? 8 : 64;
+    auto bench = bench_of(device(), attention_rows()[0], tier);
+    ASSERT_TRUE(bench) << bench.error().text;
+    const Matrix good = out_of(*bench->runner, bench->inputs, bench->tokens, chunk);
+    const Matrix mixed = out_of(*bench->runner, with_bad_values(*bench, 1), bench->tokens, chunk);
+    ASSERT_EQ(good.data.size(), mixed.data.size());
+    for (uint32_t c = 0; c < good.columns; ++c) {
+      if (bench->tokens[c].place.sequence == 1) continue;
+      ASSERT_TRUE(std::ranges::equal(good.column(c), mixed.column(c)))
+          << tier.name << ", column " << c;
+    }
+  }
+}
+
+// A rewound sequence, or one whose pages were another's, has something else behind its last token.
+TEST_F(OpsAttention, WhatLiesBehindTheLastTokenIsNotRead) {
+  constexpr size_t kColumns = 50;
+  const std::pair<CacheType, CacheType> kTypes[] = {{CacheType::F32, CacheType::F32},
+                                                    {CacheType::Q8_0, CacheType::Q4_0}};
+  for (Tier tier : kTiers)
+    for (const auto& [k, v] : kTypes) {
+      tier.cache = CacheFormat(k, v, false);
+      const uint32_t chunk = tier.gpu ? 8 : 64;
+      auto bench = bench_of(device(), attention_rows()[0], tier);
+      ASSERT_TRUE(bench) << bench.error().text;
+      const auto first = std::span<const reference::TokenAt>(bench->tokens).first(kColumns);
+      const Matrix fresh = out_of(*bench->runner, bench->inputs, first, chunk);
+      out_of(*bench->runner, with_bad_values(*bench, 0), bench->tokens, chunk);
+      EXPECT_EQ(fresh.data, out_of(*bench->runner, bench->inputs, first, chunk).data) << tier.name;
+    }
 }
 
 // ---- types of the cache

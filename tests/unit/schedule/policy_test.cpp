@@ -48,6 +48,17 @@ TEST(Policy, OnKnownDevices) {
   }
 }
 
+TEST(Policy, PromptsShareWhatAttentionReads) {
+  const Policy lane = choose_policy(test::lavapipe(), {}), amd = choose_policy(test::amd(), {});
+  EXPECT_EQ(attention_queries(lane, {512, 1, 64, 16}), 8u);
+  EXPECT_EQ(attention_queries(lane, {512, 0, 128, 16}), 4u) << "as registers allow";
+  EXPECT_EQ(attention_queries(lane, {512, 1, 256, 16}), 1u);
+  EXPECT_EQ(attention_queries(lane, {1, 1, 64, 16}), 1u) << "decode";
+  EXPECT_EQ(attention_queries(lane, {8, 8, 64, 16}), 1u) << "a sequence each";
+  EXPECT_EQ(attention_queries(lane, {512, 1, 64, 512}), 2u) << "lavapipe's limit of loops";
+  EXPECT_EQ(attention_queries(amd, {512, 1, 64, 16}), 1u) << "another kernel";
+}
+
 TEST(Policy, MasksTakeTiersAway) {
   const auto with = [](const Capabilities& caps, const CapabilityMask& mask) {
     return choose_policy(masked(caps, mask), {});
