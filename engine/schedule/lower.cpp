@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <optional>
 
 #include "engine/base/checked.h"
+#include "engine/schedule/feed.h"
 #include "engine/schedule/hazards.h"
 #include "engine/schedule/observe.h"
 #include "shaders/shared/push.h"
@@ -28,6 +28,7 @@ static_assert(uint32_t(CacheType::F32) == PUMICE_CACHE_F32 &&
 enum Space : uint32_t {
   kScratch,
   kPrepared,
+  kPreparedOther,
   kPartials,
   kStep,
   kResult,
@@ -46,10 +47,14 @@ std::vector<uint32_t> push_words(const Push& push) {
 
 class Lowering {
  public:
-  Lowering(const ModelPlan& plan, const StepShape& shape) : plan_(plan), shape_(shape) {}
+  Lowering(const ModelPlan& plan, const StepShape& shape)
+      : plan_(plan),
+        shape_(shape),
+        format_of_([this](const graph::MatMul& op) { return kernel_for(op).x_format; }) {}
 
   Result<std::vector<Dispatch>> run() {
-    for (const graph::Node& node : plan_.graph.nodes) {
+    for (node_ = 0; node_ < plan_.graph.nodes.size(); ++node_) {
+      const graph::Node& node = plan_.graph.nodes[node_];
       if (shape_.ending == Ending::None && is_per_output(node)) continue;
       label_ = node.label;
       PUMICE_TRY(std::visit([this](const auto& op) { return lower_op(op); }, node.op));
@@ -122,7 +127,8 @@ class Lowering {
     dispatch.weight_bytes = call.weight_bytes;
     list_.push_back(std::move(dispatch));
     for (const Access& access : call.accesses)
-      if (access.write && access.space == kScratch && access.base == prepared_) prepared_ = kNone;
+      if (access.write && access.space == kScratch && access.base == prepared_.value)
+        prepared_ = {};
   }
 
   [[nodiscard]] std::string texel(const char* kernel) const {
@@ -162,20 +168,26 @@ class Lowering {
                                 {matrix.type, matrix.tiles, matrix.groups, columns, gate, experts});
   }
 
-  /// The form in which every reader of a value wants it, or F32 where they differ.
-  [[nodiscard]] XFormat common_format(ValueId id) const {
-    std::optional<XFormat> common;
-    for (const graph::Node& node : plan_.graph.nodes) {
-      const std::vector<ValueId> read = graph::inputs(node);
-      if (std::none_of(read.begin(), read.end(), [&](ValueId v) { return base_of(v) == id; }))
-        continue;
-      const auto* op = std::get_if<graph::MatMul>(&node.op);
-      if (op == nullptr || op->x != id || op->residual == id) return XFormat::F32;
-      const XFormat format = kernel_for(*op).x_format;
-      if (common && *common != format) return XFormat::F32;
-      common = format;
-    }
-    return common.value_or(XFormat::F32);
+  // ---- activations in the form that matrix kernels read
+
+  /// The value that lies in a work area, if any.
+  struct Prepared {
+    ValueId value = kNone;
+    XFormat format = XFormat::F32;
+    uint32_t area = 0;
+    const graph::RmsNorm* norm = nullptr;  ///< whose division by the RMS is left to the reader
+  };
+  static Access area_access(uint32_t area, bool write) { return whole(kPrepared + area, write); }
+  [[nodiscard]] uint32_t other_area() const { return plan_.policy.lane ? 1 - prepared_.area : 0; }
+
+  [[nodiscard]] XFormat format_for_readers(ValueId id) const {
+    return common_format(plan_.graph, id, format_of_);
+  }
+  [[nodiscard]] Feed feed_from_here(ValueId out) const {
+    return plan_.policy.lane ? feed_of(plan_.graph, node_, out, format_of_) : Feed{};
+  }
+  void take(const Feed& feed, uint32_t area) {
+    if (feed) prepared_ = {feed.value, XFormat::Pairs, area, feed.norm};
   }
 
   shared::PreparePush prepare_push(ValueId x) const {
@@ -188,38 +200,39 @@ class Lowering {
   }
 
   Result<void> lower_op(const graph::RmsNorm& op) {
+    if (prepared_.value == op.out) return {};  // by who wrote x
     shared::PreparePush push = prepare_push(op.x);
     push.group = op.group;
     push.eps = op.eps;
     push.y_stride = stride_of(op.out);
-    const XFormat format = op.group == width_of(op.x) ? common_format(op.out) : XFormat::F32;
+    const XFormat format = op.group == width_of(op.x) ? format_for_readers(op.out) : XFormat::F32;
     const bool work_area = format != XFormat::F32;
+    const uint32_t area = other_area();
+    const PreparedArea& into = plan_.prepared[area];
     emit({texel("prepare"),
           {1, uint32_t(format)},
           {slice(op.x), vector_slice(op.weight), slice(op.out),
-           work_area ? plan_.x_units : plan_.empty, work_area ? plan_.x_scales : plan_.empty},
+           work_area ? into.units : plan_.empty, work_area ? into.scales : plan_.empty},
           push_words(push),
           {width_of(op.x) / op.group, columns_of(op.x), 1},
-          {access(op.x, false), work_area ? whole(kPrepared, true) : access(op.out, true)}});
-    if (work_area) {
-      prepared_ = op.out;
-      prepared_format_ = format;
-    }
+          {access(op.x, false), work_area ? area_access(area, true) : access(op.out, true)}});
+    if (work_area) prepared_ = {op.out, format, area, format == XFormat::Pairs ? &op : nullptr};
     return {};
   }
 
   /// Brings x into the work area in the form a kernel reads, unless it is there already.
   void prepare(ValueId x, XFormat format) {
-    if (format == XFormat::F32 || (prepared_ == x && prepared_format_ == format)) return;
+    if (format == XFormat::F32 || (prepared_.value == x && prepared_.format == format)) return;
+    const uint32_t area = other_area();
     emit({texel("prepare"),
           {0, uint32_t(format)},
-          {slice(x), plan_.empty, plan_.empty, plan_.x_units, plan_.x_scales},
+          {slice(x), plan_.empty, plan_.empty, plan_.prepared[area].units,
+           plan_.prepared[area].scales},
           push_words(prepare_push(x)),
           {1, columns_of(x), 1},
-          {access(x, false), whole(kPrepared, true)}},
+          {access(x, false), area_access(area, true)}},
          format == XFormat::Half ? " to binary16" : " quantise");
-    prepared_ = x;
-    prepared_format_ = format;
+    prepared_ = {x, format, area, nullptr};
   }
 
   Result<void> lower_op(const graph::MatMul& op) {
@@ -232,6 +245,14 @@ class Lowering {
 
     const uint32_t rows =
         gate ? plan_.graph.weights[op.weights.front()].rows : matrix_rows(op.weights);
+    // Four runs of a row must stay below the 65,535 turns after which lavapipe leaves loops.
+    constexpr uint32_t kMaxGroups = 7'000;
+    const bool whole_matrix =
+        matrix.parts.size() == 1 && !experts && rows % 32 == 0 && matrix.groups <= kMaxGroups;
+    const Feed feed =
+        kernel.x_format == XFormat::Pairs && whole_matrix ? feed_from_here(op.out) : Feed{};
+    const graph::RmsNorm* norm = kernel.x_format == XFormat::F32 ? nullptr : prepared_.norm;
+    const uint32_t area = other_area();
     for (const MatrixPart& part : matrix.parts) {
       shared::MatPush push{};
       push.groups = matrix.groups;
@@ -249,8 +270,14 @@ class Lowering {
       push.route_stride = experts ? stride_of(op.experts_by) : 0;
       push.x_slot_stride = matrix.columns;
       push.y_slot_stride = rows;
-      emit(matrix_call(op, part, push, kernel, columns));
+      if (norm != nullptr) {
+        push.x_width = norm->group;
+        push.x_eps = norm->eps;
+      }
+      if (feed) push.feed_groups = stride_of(feed.value) / 32;
+      emit(matrix_call(op, part, push, kernel, feed));
     }
+    take(feed, area);
     return {};
   }
 
@@ -261,8 +288,9 @@ class Lowering {
   }
 
   Call matrix_call(const graph::MatMul& op, const MatrixPart& part, const shared::MatPush& push,
-                   const MatrixKernel& kernel, uint32_t columns) const {
+                   const MatrixKernel& kernel, const Feed& feed) const {
     const bool prepared = kernel.x_format != XFormat::F32;
+    const PreparedArea& x_area = plan_.prepared[prepared_.area];
     const DeviceVector* bias = op.biases.empty() ? nullptr : plan_.find_vector(op.biases);
     Call call;
     call.kernel = kernel.module;
@@ -270,23 +298,45 @@ class Lowering {
                       op.experts_by != kNone ? plan_.graph.weights[op.weights.front()].experts : 0};
     if (!kernel.tiled) call.constants.insert(call.constants.end(), {kernel.cols, kernel.tiles});
     call.bindings = {part.slice,
-                     prepared ? plan_.x_units : slice(op.x),
+                     prepared ? x_area.units : slice(op.x),
                      slice(op.out),
                      bias != nullptr ? bias->slice : plan_.empty,
                      op.residual != kNone ? slice(op.residual) : plan_.empty,
                      op.experts_by != kNone ? slice(op.experts_by) : plan_.empty};
-    if (prepared) call.bindings.push_back(plan_.x_scales);
+    if (prepared) call.bindings.push_back(x_area.scales);
     call.push = push_words(push);
-    call.groups = kernel.tiled ? std::array{div_up(push.tiles, 8u), div_up(columns, 64u), 1u}
-                               : std::array{div_up(push.tiles, kernel.tiles),
-                                            div_up(columns, kernel.cols), 1u};
-    call.accesses = {prepared ? whole(kPrepared, false) : access(op.x, false),
-                     access(op.out, true)};
+    uint32_t runs = 1;
+    if (kernel.x_format == XFormat::Pairs)
+      runs = add_feed(call, feed, kernel, op.gate != graph::Activation::None, push.x_width != 0);
+    call.groups = kernel.tiled ? std::array{div_up(push.tiles, 8u), div_up(push.columns, 64u), 1u}
+                               : std::array{div_up(push.tiles, kernel.tiles * runs),
+                                            div_up(push.columns, kernel.cols), 1u};
+    call.accesses.push_back(prepared ? area_access(prepared_.area, false) : access(op.x, false));
+    call.accesses.push_back(access(op.out, true));
     for (const ValueId id : {op.residual, op.experts_by})
       if (id != kNone) call.accesses.push_back(access(id, false));
     const uint64_t read = op.experts_by == kNone ? part.tiles : uint64_t{push.tiles} * op.n_used;
     call.weight_bytes = read * (part.slice.bytes / part.tiles);
     return call;
+  }
+
+  /// What an int8 lane kernel has beyond the others; returns the groups of tiles of a workgroup.
+  uint32_t add_feed(Call& call, const Feed& feed, const MatrixKernel& kernel, bool gate,
+                    bool x_norm) const {
+    const uint32_t runs = feed ? 32 / kTileRows / (kernel.tiles / (gate ? 2 : 1)) : 1;
+    call.constants.insert(call.constants.end(), {runs, x_norm ? 1u : 0u, uint32_t(feed.kind)});
+    const PreparedArea into = feed_area(feed, call.bindings[2]);
+    call.bindings.insert(call.bindings.end(),
+                         {into.units, into.scales,
+                          feed.norm != nullptr ? vector_slice(feed.norm->weight) : plan_.empty});
+    if (feed) call.accesses.push_back(area_access(other_area(), true));
+    return runs;
+  }
+
+  /// What a kernel binds for its feed. Without one it binds what it writes anyway: the bindings are
+  /// declared as written, and barriers are judged by what is declared.
+  [[nodiscard]] PreparedArea feed_area(const Feed& feed, const BufferSlice& out) const {
+    return feed ? plan_.prepared[other_area()] : PreparedArea{out, out};
   }
 
   [[nodiscard]] std::vector<uint32_t> rope_constants(const graph::RopeStore& op,
@@ -378,13 +428,28 @@ class Lowering {
         plan_.policy, {shape_.tokens, shape_.outputs, std::max(layer.head_k, layer.head_v),
                        plan_.pages_per_sequence});
     constants.push_back(plan_.policy.lane ? queries : split ? 1 : 0);
-    emit({plan_.policy.lane ? "attention_lane.tex" : "attention_wide",
-          constants,
-          {slice(op.q), cache.slice, split ? plan_.partials : slice(op.out), plan_.step},
-          push_words(push),
-          {op.n_heads, div_up(shape_.tokens, queries), split ? plan_.pages_per_sequence : 1},
-          {access(op.q, false), split ? whole(kPartials, true) : access(op.out, true),
-           whole(kFirstCache + op.layer, false), whole(kStep, false)}});
+    Feed feed = layer.head_v % 32 == 0 ? feed_from_here(op.out) : Feed{};
+    if (feed.kind != FeedKind::Rows) feed = {};
+    Call call{plan_.policy.lane ? "attention_lane.tex" : "attention_wide",
+              constants,
+              {slice(op.q), cache.slice, split ? plan_.partials : slice(op.out), plan_.step},
+              {},
+              {op.n_heads, div_up(shape_.tokens, queries), split ? plan_.pages_per_sequence : 1},
+              {access(op.q, false), whole(kFirstCache + op.layer, false), whole(kStep, false)}};
+    call.accesses.push_back(split ? whole(kPartials, true) : access(op.out, true));
+    if (plan_.policy.lane) {
+      const PreparedArea into = feed_area(feed, slice(op.out));
+      call.constants.push_back(uint32_t(feed.kind));
+      call.bindings.insert(call.bindings.end(), {into.units, into.scales});
+    }
+    if (feed) {
+      push.feed_groups = stride_of(op.out) / 32;
+      call.accesses.push_back(area_access(other_area(), true));
+    }
+    call.push = push_words(push);
+    const uint32_t area = other_area();
+    emit(std::move(call));
+    take(feed, area);
     if (split)
       emit({"attention_merge",
             {rotate, rotate != 0 ? layer.head_v : 4},
@@ -536,11 +601,12 @@ class Lowering {
 
   const ModelPlan& plan_;
   StepShape shape_;
+  XFormatOf format_of_;
   std::vector<Dispatch> list_;
   HazardTracker hazards_;
   std::string label_;
-  ValueId prepared_ = kNone;  ///< the value that lies in the work area, and its form there
-  XFormat prepared_format_ = XFormat::F32;
+  size_t node_ = 0;  ///< being lowered
+  Prepared prepared_;
 };
 
 }  // namespace

@@ -170,10 +170,13 @@ void plan_work_areas(ModelPlan& plan) {
   }
   if (plan.policy.q8 || plan.policy.fp16) {
     const uint32_t unit_bytes = plan.policy.lane || plan.policy.fp16 ? 64 : 32;
-    plan.x_units =
-        own_buffer(plan, "prepared activations", blocks * unit_bytes, BufferDomain::Device);
-    plan.x_scales = own_buffer(plan, "activation scales", blocks * 16, BufferDomain::Device);
-    plan.memory.scratch += plan.x_units.bytes + plan.x_scales.bytes;
+    for (size_t i = 0; i < (plan.policy.lane ? 2 : 1); ++i) {
+      PreparedArea& area = plan.prepared[i];
+      area.units =
+          own_buffer(plan, "prepared activations", blocks * unit_bytes, BufferDomain::Device);
+      area.scales = own_buffer(plan, "activation scales", blocks * 16, BufferDomain::Device);
+      plan.memory.scratch += area.units.bytes + area.scales.bytes;
+    }
   }
   if (plan.policy.split_attention && plan.pages_per_sequence > 1) {
     plan.partials = own_buffer(plan, "attention partials", partial_words * 4, BufferDomain::Device);

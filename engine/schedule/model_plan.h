@@ -3,6 +3,7 @@
 // dispatch lists (lower.h) only point into it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -80,6 +81,12 @@ struct MemoryPlan {
   }
 };
 
+/// Activations of one step in the form a matrix kernel reads; either slice may be empty.
+struct PreparedArea {
+  BufferSlice units;   ///< int8 or binary16 elements
+  BufferSlice scales;  ///< vec4 per 32: scale, both scaled sums of 16, sum of squares
+};
+
 struct ModelPlan {
   graph::Graph graph;
   RunOptions options;
@@ -89,9 +96,11 @@ struct ModelPlan {
   std::vector<BufferPlan> buffers;  ///< BufferId i of every slice is buffers[i]
   std::vector<DeviceMatrix> matrices;
   std::vector<DeviceVector> vectors;
-  std::vector<CachePlan> caches;                     ///< by layer
-  std::vector<BufferSlice> ropes;                    ///< by Graph::ropes
-  BufferSlice scratch, x_units, x_scales, partials;  ///< the last three may be empty
+  std::vector<CachePlan> caches;   ///< by layer
+  std::vector<BufferSlice> ropes;  ///< by Graph::ropes
+  BufferSlice scratch, partials;   ///< partials may be empty
+  /// What matrices multiply in another form than f32. Lane kernels read one and write the other.
+  std::array<PreparedArea, 2> prepared;
   BufferSlice step, result, logits_host, logit_bias, empty;
   std::vector<TapPlan> taps;  ///< by Graph::taps
   BufferSlice expert_lists;   ///< columns per expert of the tap at work

@@ -9,6 +9,8 @@
 layout(local_size_x = 8) in;
 #include "lib/attention_io.glsl"
 layout(constant_id = 5) const uint QUERIES = 1;  // columns of a workgroup
+layout(constant_id = 6) const uint FEEDS = PUMICE_FEED_NOTHING;
+#include "lib/eight.glsl"
 
 // A lane owns `kPiece` neighbouring elements of the output, then those 8 * kPiece further on.
 const uint kQueryQuads = (HEAD_K + 31) / 32;  // of q per lane
@@ -19,17 +21,7 @@ const uint kOutQuads = kPieces * kPieceQuads;
 
 vec4 query[QUERIES * kQueryQuads];
 vec4 page_out[QUERIES * kOutQuads], total_out[QUERIES * kOutQuads];
-
-float sum8(float v) {
-  v += subgroupShuffleXor(v, 1);
-  v += subgroupShuffleXor(v, 2);
-  return v + subgroupShuffleXor(v, 4);
-}
-float max8(float v) {
-  v = max(v, subgroupShuffleXor(v, 1));
-  v = max(v, subgroupShuffleXor(v, 2));
-  return max(v, subgroupShuffleXor(v, 4));
-}
+#include "lib/feed_query.glsl"
 
 float dot_query(uint q, uint quad_index, vec4 k) {
   vec4 mine = query[q * kQueryQuads + quad_index / 8];
@@ -193,8 +185,8 @@ struct Softmax {
 };
 
 // One sequence's pages against its queries. Blocks that a query does not see leave its bits alone:
-// they fade by exp(0) and add zeros. A query of another sequence keeps what it has, whatever is read:
-// zero times an infinity is not zero.
+// they fade by exp(0) and add zeros. A query of another sequence keeps what it has, whatever is
+// read: zero times an infinity is not zero.
 void read_pages(uint pages, uint position[QUERIES], bool of_this[QUERIES], uint kv_head, uint lane,
                 inout Softmax total[QUERIES]) {
   uint visible[QUERIES];
@@ -234,9 +226,10 @@ void read_pages(uint pages, uint position[QUERIES], bool of_this[QUERIES], uint 
       float fade = exp(max(total[q].largest - largest, -88.0));
       float weight = exp(max(of_page[q].largest - largest, -88.0));
       if (of_this[q]) total[q] = Softmax(largest, total[q].sum * fade + of_page[q].sum * weight);
-      UNROLL for (uint i = q * kOutQuads; i < (q + 1) * kOutQuads; ++i) {
-        vec4 before = total_out[i], after = before * fade + page_out[i] * weight;
-        total_out[i] = of_this[q] ? after : before;
+      UNROLL for (uint i = 0; i < kOutQuads; ++i) {
+        uint at = q * kOutQuads + i;
+        vec4 before = total_out[at], after = before * fade + page_out[at] * weight;
+        total_out[at] = of_this[q] ? after : before;
       }
     }
   }
@@ -247,6 +240,10 @@ void store_query(uint q, uint column, uint head, float sum, uint lane) {
   uint out_first = column * p.out_stride + head * HEAD_V;
   float inverse = 1.0 / sum;
   if (ROTATE != 0) inverse /= sqrt(float(HEAD_V & (~HEAD_V + 1u)));
+  if (FEEDS != PUMICE_FEED_NOTHING) {
+    feed_query(q * kOutQuads, column, head, inverse, lane);
+    return;
+  }
   UNROLL for (uint i = 0; i < kOutQuads; ++i) {
     uint piece = (i / kPieceQuads) * 8 + lane;
     if (piece >= HEAD_V / kPiece) continue;

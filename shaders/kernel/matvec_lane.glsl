@@ -1,7 +1,11 @@
 // Matrix times COLS columns for drivers that run on a CPU: one row of the matrix per lane, TILES
 // tiles of 8 rows per workgroup. Eight lanes load x together and hand it around by constant
 // shuffles. No shared memory, no barrier. Needs a subgroup of 8; it would spill on a GPU.
-// The order of additions of one output depends on its row alone, never on COLS or TILES.
+// The order of additions of one output depends on its row alone, never on COLS, TILES or RUNS.
+//
+// What costs most in small matrices is the dispatch itself, so a kernel takes over what neighbours
+// would do: it can leave its rows as the next matrix reads them (FEEDS), and apply the RMS norm of x
+// to its sums, for W (x / rms) = (W x) / rms: who made x leaves its squares.
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #extension GL_KHR_shader_subgroup_shuffle_relative : require
@@ -9,18 +13,30 @@
 layout(local_size_x = 8) in;
 layout(constant_id = 4) const uint COLS = 1;
 layout(constant_id = 5) const uint TILES = 1;
+layout(constant_id = 6) const uint RUNS = 1;    // groups of TILES, one after the other
+#ifdef ACT_Q8
+layout(constant_id = 7) const uint X_NORM = 0;  // x is still to be divided by its RMS
+layout(constant_id = 8) const uint FEEDS = PUMICE_FEED_NOTHING;  // else 32 rows per workgroup
+#else
+const uint X_NORM = 0, FEEDS = PUMICE_FEED_NOTHING;
+#endif
 
 #include "lib/columns.glsl"
 #include "lib/epilogue.glsl"
+#include "lib/eight.glsl"
+#ifdef ACT_Q8
+#include "lib/feed.glsl"
+#endif
 
 const uint kGroupsPerBlock = CODEC_BLOCK / 32;
 // Groups that share words are unrolled together for one column; with more the code would only grow.
 const uint kSpan = COLS == 1 || CODEC_SPAN == 1 ? CODEC_SPAN : 2;
 
-// Columns that are multiplied together: with both tiles their sums shall fit a core's registers.
+// Columns that are multiplied together: with all tiles their sums shall fit a core's registers.
 const uint kAtOnce = COLS * TILES <= 16 ? COLS : 16 / TILES;
 
 float acc[TILES * COLS];
+float squares[COLS];  // lane g: of the groups of x whose scales it reads
 
 #ifdef ACT_Q8
 // Pairs that fit 16 bits between two flushes: 2 * kPairs * CODEC_QMAX * 127 < 32768.
@@ -30,7 +46,7 @@ const uint kPairs = CODEC_QMAX <= 3 ? 16 : CODEC_QMAX <= 7 ? 16 : CODEC_QMAX <= 
 // Whether products are made one by one. LLVM sees that both sides fit 16 bits and makes product and
 // addition one instruction of one micro-operation (vpdpwssd, or vpmaddwd); a pair's vpmulld has two
 // and its sum must be flushed. But weights and activations have to be taken apart, which only many
-// columns and both tiles pay back. The sums are integers: both ways give the same bits.
+// columns pay back. The sums are integers: both ways give the same bits.
 #ifdef CODEC_SIGNED
 const bool kSingly = false;
 #else
@@ -151,20 +167,10 @@ void multiply_group(Q32 w[TILES], vec2 ab_lo[TILES], vec2 ab_hi[TILES], vec4 xv[
 }
 #endif
 
-void main() {
-  uint lane = gl_SubgroupInvocationID;
-  uint first_tile = gl_WorkGroupID.x * TILES;
-  uint first_col = gl_WorkGroupID.y * COLS;
-  uint blocks = p.groups / kGroupsPerBlock;
-  uint expert = expert_tile(first_col);
+// Of TILES tiles of 8 rows; `first_unit` is where their weights begin.
+void sum_rows(uint first_unit[TILES], uint x_first[COLS], uint blocks, uint lane) {
   UNROLL for (uint i = 0; i < TILES * COLS; ++i) acc[i] = 0.0;
-  // Read once: a driver that runs on a CPU gathers push constants lane by lane, each time.
-  uint first_unit[TILES];
-  UNROLL for (uint t = 0; t < TILES; ++t)
-    first_unit[t] = (expert + min(first_tile + t, p.tiles - 1)) * blocks * CODEC_UNITS;
-  uint x_first[COLS];
-  UNROLL for (uint c = 0; c < COLS; ++c) x_first[c] = x_word(first_col + c);
-
+  UNROLL for (uint c = 0; c < COLS; ++c) squares[c] = 0.0;
   LOOP for (uint b = 0; b < blocks; ++b) {
     uint tile[TILES];
     Head head[TILES];
@@ -178,6 +184,7 @@ void main() {
     UNROLL for (uint c = 0; c < COLS; ++c) {
       x_block[c] = x_first[c] / 32 + b * kGroupsPerBlock;
       x_scales_8[c] = x_scale(x_block[c] + min(lane, kGroupsPerBlock - 1));
+      if (X_NORM != 0) squares[c] += lane < kGroupsPerBlock ? x_scales_8[c].w : 0.0;
     }
 #endif
     LOOP for (uint span = 0; span < kGroupsPerBlock; span += kSpan) {
@@ -225,17 +232,66 @@ void main() {
 #endif
     }
   }
+}
 
-  if (GATE != 0) {
-    UNROLL for (uint t = 0; t + 1 < TILES; t += 2)
-      if (first_tile + t < p.tiles)
-        UNROLL for (uint c = 0; c < COLS; ++c)
-          store_row(p.first_row + ((first_tile + t) / 2) * 8 + lane, first_col + c,
-                    acc[t * COLS + c], acc[(t + 1) * COLS + c]);
-  } else {
-    UNROLL for (uint t = 0; t < TILES; ++t)
-      if (first_tile + t < p.tiles)
-        UNROLL for (uint c = 0; c < COLS; ++c)
-          store_row(p.first_row + (first_tile + t) * 8 + lane, first_col + c, acc[t * COLS + c], 0.0);
+// A gate tile and its up tile make one tile of rows.
+const uint kTilesPerRow = GATE != 0 ? 2 : 1;
+const uint kRowTiles = TILES / kTilesPerRow;  // of a run
+
+float fed[RUNS * kRowTiles * COLS];
+
+void run_tiles(uint run, uint blocks, uint expert, uint x_first[COLS], uint first_col, uint lane) {
+  uint first_tile = (gl_WorkGroupID.x * RUNS + run) * TILES;
+  uint first_unit[TILES];
+  UNROLL for (uint t = 0; t < TILES; ++t)
+    first_unit[t] = (expert + min(first_tile + t, p.tiles - 1)) * blocks * CODEC_UNITS;
+  sum_rows(first_unit, x_first, blocks, lane);
+
+  float factor[COLS];
+  UNROLL for (uint c = 0; c < COLS; ++c)
+    factor[c] = X_NORM != 0 ? 1.0 / sqrt(sum8(squares[c]) / float(p.x_width) + p.x_eps) : 1.0;
+  UNROLL for (uint t = 0; t < kRowTiles; ++t) {
+    uint tile = first_tile + t * kTilesPerRow;
+    uint row = p.first_row + (tile / kTilesPerRow) * 8 + lane;
+    UNROLL for (uint c = 0; c < COLS; ++c) {
+      float sum = acc[t * kTilesPerRow * COLS + c] * factor[c];
+      float partner = GATE != 0 ? acc[(2 * t + 1) * COLS + c] * factor[c] : 0.0;
+      if (FEEDS == PUMICE_FEED_NOTHING) {
+        if (tile < p.tiles) store_row(row, first_col + c, sum, partner);
+        continue;
+      }
+      float value = finished_row(row, first_col + c, sum, partner);
+      if (FEEDS == PUMICE_FEED_NORM) y[y_word(first_col + c) + row] = value;
+      // fed[run], which would put the array into memory
+      UNROLL for (uint r = 0; r < RUNS; ++r) {
+        uint at = (r * kRowTiles + t) * COLS + c;
+        fed[at] = run == r ? value : fed[at];
+      }
+    }
   }
+}
+
+void main() {
+  uint lane = gl_SubgroupInvocationID;
+  uint first_col = gl_WorkGroupID.y * COLS;
+  // Read once: a driver that runs on a CPU gathers push constants lane by lane, each time.
+  uint blocks = p.groups / kGroupsPerBlock;
+  uint expert = expert_tile(first_col);
+  uint x_first[COLS];
+  UNROLL for (uint c = 0; c < COLS; ++c) x_first[c] = x_word(first_col + c);
+  if (RUNS == 1) {  // not a loop of one turn: there everything would be masked
+    run_tiles(0, blocks, expert, x_first, first_col, lane);
+  } else {
+    LOOP for (uint run = 0; run < RUNS; ++run)
+      run_tiles(run, blocks, expert, x_first, first_col, lane);
+  }
+#ifdef ACT_Q8
+  if (FEEDS == PUMICE_FEED_NOTHING) return;
+  UNROLL for (uint c = 0; c < COLS; ++c) {
+    float rows[4];
+    UNROLL for (uint i = 0; i < 4; ++i) rows[i] = fed[(i % (RUNS * kRowTiles)) * COLS + c];
+    feed_rows(rows, p.first_row / 32 + gl_WorkGroupID.x, first_col + c, p.feed_groups, lane,
+              FEEDS == PUMICE_FEED_NORM);
+  }
+#endif
 }

@@ -14,6 +14,7 @@ layout(constant_id = 0) const uint NORM = 1;
 layout(constant_id = 1) const uint MODE = 0;
 
 #include "lib/bits.glsl"
+#include "lib/int8_block.glsl"
 #include "lib/quads.glsl"
 #ifdef LOAD_TEXEL
 layout(set = 0, binding = 1) uniform textureBuffer norm_weights;
@@ -43,18 +44,18 @@ float inverse_rms(uint first_quad, uint quads, uint lane) {
   return 1.0 / sqrt(sums[0] / float(quads * 4) + p.eps);
 }
 
-// x_b + (x_a << 16) for bytes (0, 2) and (1, 3) of a word: see matvec_lane.glsl.
 uvec2 pack_pairs(ivec4 q) {
-  return uvec2(uint(q.z) + (uint(q.x) << 16), uint(q.w) + (uint(q.y) << 16));
+  return uvec2(int8_pair(q.x, q.z), int8_pair(q.y, q.w));
 }
 
 // 32 elements in the form that MODE asks for.
 void prepare32(uint column, uint group, uint x_first, float factor) {
   vec4 v[8];
-  float largest = 0.0;
+  float largest = 0.0, squares[8];
   UNROLL for (uint i = 0; i < 8; ++i) {
     uint element = group * 32 + 4 * i;
     v[i] = element < p.width ? in_quad(x_first + group * 8 + i) : vec4(0.0);
+    squares[i] = (v[i].x * v[i].x + v[i].y * v[i].y) + (v[i].z * v[i].z + v[i].w * v[i].w);
     if (NORM != 0 && element < p.width) v[i] = v[i] * factor * norm_weight(group * 8 + i);
     vec4 a = abs(v[i]);
     largest = max(largest, max(max(a.x, a.y), max(a.z, a.w)));
@@ -67,16 +68,19 @@ void prepare32(uint column, uint group, uint x_first, float factor) {
                 packHalf2x16(v[2 * i + 1].xy), packHalf2x16(v[2 * i + 1].zw));
     return;
   }
-  float d = largest / 127.0;
-  float inverse = largest > 0.0 ? 127.0 / largest : 0.0;
+  float squared = 0.0;
+  if (NORM != 0 && MODE == 2) {
+    UNROLL for (uint i = 0; i < 8; ++i) squared += squares[i];
+  }
+  vec2 scale = int8_scales(largest);
   uint block = column * p.groups32 + group;
   ivec4 q[8];
   ivec2 total = ivec2(0);
   UNROLL for (uint i = 0; i < 8; ++i) {
-    q[i] = ivec4(roundEven(v[i] * inverse));
+    q[i] = ivec4(roundEven(v[i] * scale.y));
     total[i >> 2] += (q[i].x + q[i].y) + (q[i].z + q[i].w);
   }
-  scales[block] = vec4(d, d * float(total.x), d * float(total.y), 0.0);
+  scales[block] = vec4(scale.x, scale.x * vec2(total), squared);
   if (MODE == 1) {
     UNROLL for (uint i = 0; i < 2; ++i)
       units[block * 2 + i] = uvec4(pack_bytes(q[4 * i]), pack_bytes(q[4 * i + 1]),
@@ -92,7 +96,8 @@ void main() {
   uint column = gl_WorkGroupID.y, run = gl_WorkGroupID.x;
   uint x_first = (column * p.x_stride + run * p.group) / 4;
   uint quads = p.group / 4;
-  float factor = NORM != 0 ? inverse_rms(x_first, quads, lane) : 1.0;
+  // The kernel that reads pairs divides its sums by the RMS of x, from the squares left here.
+  float factor = NORM != 0 && MODE != 2 ? inverse_rms(x_first, quads, lane) : 1.0;
   if (MODE == 0) {
     uint y_first = (column * p.y_stride + run * p.group) / 4;
     LOOP for (uint i = lane; i < quads; i += LANES)

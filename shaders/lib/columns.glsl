@@ -1,5 +1,5 @@
-// The activations a matrix kernel multiplies: f32 columns, or int8 blocks of 32 with their scale
-// and the scaled sums of both halves.
+// The activations a matrix kernel multiplies: f32 columns, or int8 blocks of 32 with their scale, the
+// scaled sums of both halves and, where the RMS norm is left to the kernel, the sum of the squares.
 #ifdef ACT_Q8
 #ifdef LOAD_TEXEL
 layout(set = 0, binding = 1) uniform utextureBuffer x_units;
@@ -10,7 +10,7 @@ vec4 x_scale(uint i) { return texelFetch(x_scales, int(i)); }
 layout(set = 0, binding = 1, std430) readonly buffer XUnits { uvec4 x_units[]; };
 layout(set = 0, binding = 6, std430) readonly buffer XScales { vec4 x_scales[]; };
 uvec4 x_unit(uint i) { return x_units[i]; }
-vec4 x_scale(uint i) { return x_scales[i]; }  // d, d * sum(0..15), d * sum(16..31), unused
+vec4 x_scale(uint i) { return x_scales[i]; }  // d, d * sum(0..15), d * sum(16..31), squares
 #endif
 #else
 #ifdef LOAD_TEXEL

@@ -27,8 +27,7 @@ uint expert_of(uint c) {
 uint expert_tile(uint c) { return EXPERTS != 0 ? expert_of(c) * p.expert_tiles : 0; }
 
 // `row` counts output rows; `partner` is the up row's sum when GATE is set.
-void store_row(uint row, uint c, float sum, float partner) {
-  if (row >= p.rows) return;
+float finished_row(uint row, uint c, float sum, float partner) {
   uint expert_row = EXPERTS != 0 && HAS_BIAS != 0 ? expert_of(c) * p.rows : 0;
   if (HAS_BIAS != 0) {
     if (GATE != 0) {  // biases lie as the rows do: gate tile, up tile
@@ -41,5 +40,9 @@ void store_row(uint row, uint c, float sum, float partner) {
   }
   if (GATE != 0) sum = activate(GATE, sum) * partner;
   if (HAS_RESIDUAL != 0) sum += residual[token_of(c) * p.residual_stride + row];
-  y[y_word(c) + row] = sum;
+  return sum;
+}
+
+void store_row(uint row, uint c, float sum, float partner) {
+  if (row < p.rows) y[y_word(c) + row] = finished_row(row, c, sum, partner);
 }

@@ -20,6 +20,11 @@ using uint = uint32_t;
 // FIRST + i * STEP.
 #define PUMICE_Q4_FIRST -8.8
 #define PUMICE_Q4_STEP 0.4
+// What a lane kernel leaves for the next one besides f32 rows, or in their place: nothing, its rows
+// as int8 blocks, or those of its rows times a norm's weights (see lib/feed.glsl).
+#define PUMICE_FEED_NOTHING 0u
+#define PUMICE_FEED_ROWS 1u
+#define PUMICE_FEED_NORM 2u
 // Words of a SampleSettings and a SampleResult, and tokens that the repetition penalty can see.
 #define PUMICE_SETTINGS_WORDS 10u
 #define PUMICE_RESULT_WORDS 5u
@@ -45,6 +50,9 @@ struct MatPush {
   uint route_stride;  // words between columns of the route
   uint x_slot_stride; // words between slots of x and y inside a column
   uint y_slot_stride;
+  uint x_width;       // of the RMS norm that is applied to the sums
+  float x_eps;
+  uint feed_groups;   // groups of 32 per column of what is left for the next matrix
 };
 
 struct EmbedPush {
@@ -90,6 +98,7 @@ struct AttentionPush {
   uint window;                        // visible positions, own included; 0 = all
   uint splits;                        // partial results per (token, head)
   uint columns;                       // tokens that exist
+  uint feed_groups;                   // groups of 32 per column of the int8 form of the output
   float scale, softcap;
 };
 

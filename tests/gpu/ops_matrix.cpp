@@ -140,6 +140,100 @@ TEST_F(OpsMatrix, NormThenMatrix) {
   }
 }
 
+// ---- matrices behind one another
+
+enum : graph::ValueId { kResidual = 2, kSum, kNormed, kActivated };
+constexpr uint32_t kNarrow = 256, kWide = 512, kEndRows = 52;
+
+/// sum = A x + residual; activated = SiLU(G n) * (U n) of n = norm(sum); out = D activated: lane
+/// kernels leave each product as the next one reads it.
+graph::Graph chain_graph(QuantType type) {
+  graph::Graph graph;
+  graph.values = {{.name = "x", .width = kNarrow, .per_output = true},
+                  {.name = "out", .width = kEndRows, .per_output = true},
+                  {.name = "residual", .width = kWide, .per_output = true},
+                  {.name = "sum", .width = kWide, .per_output = true},
+                  {.name = "normed", .width = kWide, .per_output = true},
+                  {.name = "activated", .width = kNarrow, .per_output = true}};
+  graph.weights = {{"a", type, kNarrow, kWide},
+                   {"norm", QuantType::F32, kWide},
+                   {"gate", type, kWide, kNarrow},
+                   {"up", type, kWide, kNarrow},
+                   {"down", type, kNarrow, kEndRows}};
+  graph.nodes = {
+      {graph::MatMul{.weights = {0}, .x = kX, .out = kSum, .residual = kResidual}, "a"},
+      {graph::RmsNorm{.x = kSum, .weight = 1, .out = kNormed, .eps = 1e-5f, .group = kWide},
+       "norm"},
+      {graph::MatMul{.weights = {2, 3}, .x = kNormed, .out = kActivated, .gate = Activation::Silu},
+       "gate"},
+      {graph::MatMul{.weights = {4}, .x = kActivated, .out = kOut}, "down"}};
+  graph.logits = kOut;
+  graph.n_vocab = kEndRows;
+  return graph;
+}
+
+std::shared_ptr<const GgufFile> chain_weights(const graph::Graph& graph) {
+  GgufWriter writer;
+  writer.set("general.architecture", std::string("rows"));
+  for (const graph::Weight& weight : graph.weights) {
+    if (weight.rows > 1)
+      add_random(writer, weight.tensor, weight.type, {weight.columns, weight.rows});
+    else
+      add_random(writer, weight.tensor, weight.type, {weight.columns});
+  }
+  return open_in_memory(writer);
+}
+
+Matrix first_columns(const Matrix& all, uint32_t count) {
+  Matrix out(all.rows, count);
+  std::copy_n(all.data.begin(), out.data.size(), out.data.begin());
+  return out;
+}
+
+void check_chain(vk::Device& device, const MatrixTier& tier, QuantType type) {
+  const std::string name = fmt::format("chain, {}, {}", info(type).name, tier.tier.name);
+  const graph::Graph graph = chain_graph(type);
+  const auto file = chain_weights(graph);
+  ASSERT_NE(file, nullptr);
+  RunOptions options;
+  options.max_chunk = options.max_outputs = 8;
+  auto runner = GraphRunner::create(device, *file, graph, tier.tier, options);
+  ASSERT_TRUE(runner) << name << ": " << runner.error().text;
+  auto interpreter = reference::Interpreter::load(*file, graph);
+  ASSERT_TRUE(interpreter) << interpreter.error().text;
+  const Matrix x = random_matrix(kNarrow, 8, 1.5f, 5), residual = random_matrix(kWide, 8, 4.0f, 6);
+  interpreter->set_value(kX, x);
+  interpreter->set_value(kResidual, residual);
+  for (const graph::Node& node : graph.nodes) interpreter->run_node(node);
+  const Matrix expected = interpreter->value(kOut);
+
+  std::vector<Matrix> results;
+  for (const uint32_t columns : {1u, 8u}) {
+    (*runner)->set_value(kX, first_columns(x, columns));
+    (*runner)->set_value(kResidual, first_columns(residual, columns));
+    const auto ran = (*runner)->run({1, columns, Ending::Logits, false});
+    ASSERT_TRUE(ran) << name << ": " << ran.error().text;
+    results.push_back((*runner)->value(kOut, columns));
+    expect_close(name, results.back(), first_columns(expected, columns),
+                 is_int8(tier) ? kInt8Chain : kExactOp);
+  }
+  EXPECT_EQ(results[0].data, first_columns(results[1], 1).data)
+      << name << ": bits depend on how many columns there are";
+}
+
+TEST_F(OpsMatrix, ChainOfMatrices) {
+  for (const MatrixTier& tier : matrix_tiers()) {
+    if (is_tile(tier) || !is_runnable(tier, device().capabilities())) continue;
+    for (const WeightLayout& layout : weight_layouts()) {
+      if (!is_int8(tier) && layout.type != QuantType::Q4_K && layout.type != QuantType::F16)
+        continue;
+      if (is_int8(tier) && !layout.has_int8_path) continue;
+      release_pipelines();
+      check_chain(device(), tier, layout.type);
+    }
+  }
+}
+
 // ---- experts
 
 constexpr uint32_t kExperts = 5, kUsed = 2, kExpertRows = 40, kExpertColumns = 512;

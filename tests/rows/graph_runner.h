@@ -88,6 +88,7 @@ struct Tolerance {
 inline constexpr Tolerance kExactOp{1e-9, 1e-4};
 inline constexpr Tolerance kHalfOp{1e-6, 5e-3};
 inline constexpr Tolerance kInt8Op{2e-4, 5e-2};
+inline constexpr Tolerance kInt8Chain{2e-3, 2e-1};  ///< of three, down to 2-bit weights
 
 /// Empty, or which bound is broken and by how much, or what is not a number.
 [[nodiscard]] std::string broken_bound(const reference::Matrix& actual,

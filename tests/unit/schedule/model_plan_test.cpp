@@ -24,8 +24,9 @@ std::vector<NamedSlice> slices_of(const ModelPlan& plan) {
   for (const CachePlan& cache : plan.caches) all.push_back({"cache", cache.slice});
   for (const BufferSlice& rope : plan.ropes) all.push_back({"rope", rope});
   for (const BufferSlice& slice :
-       {plan.scratch, plan.x_units, plan.x_scales, plan.partials, plan.step, plan.result,
-        plan.logits_host, plan.logit_bias, plan.empty})
+       {plan.scratch, plan.prepared[0].units, plan.prepared[0].scales, plan.prepared[1].units,
+        plan.prepared[1].scales, plan.partials, plan.step, plan.result, plan.logits_host,
+        plan.logit_bias, plan.empty})
     if (slice.buffer != kNoBuffer) all.push_back({"work", slice});
   return all;
 }
