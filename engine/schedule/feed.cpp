@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "engine/graph/visit.h"
+
 namespace pumice {
 namespace {
 
@@ -31,12 +33,10 @@ bool is_read_at_once(const graph::Graph& graph, ValueId id, size_t first,
 
 XFormat common_format(const graph::Graph& graph, ValueId id, const XFormatOf& format_of) {
   std::optional<XFormat> common;
-  const auto base_of = [&](ValueId v) {
-    return graph.values[v].base == kNone ? v : graph.values[v].base;
-  };
   for (const graph::Node& node : graph.nodes) {
     const std::vector<ValueId> read = graph::inputs(node);
-    if (std::none_of(read.begin(), read.end(), [&](ValueId v) { return base_of(v) == id; }))
+    if (std::none_of(read.begin(), read.end(),
+                     [&](ValueId v) { return graph::storage_of(graph, v) == id; }))
       continue;
     const auto* op = std::get_if<graph::MatMul>(&node.op);
     if (op == nullptr || op->x != id || op->residual == id) return XFormat::F32;
