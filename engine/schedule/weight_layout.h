@@ -27,7 +27,7 @@ struct WeightLayout {
   QuantType type;
   uint32_t block_weights;       ///< weights per tile along a row (32 for float types)
   uint32_t block_bytes;         ///< bytes per row and tile in a file
-  std::array<Plane, 4> planes;  ///< in device order; bytes == 0 ends the list
+  std::array<Plane, 6> planes;  ///< in device order; bytes == 0 ends the list
   bool has_int8_path;           ///< q fits int8: the integer kernels exist
 
   [[nodiscard]] constexpr uint32_t tile_units() const {

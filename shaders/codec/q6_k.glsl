@@ -11,11 +11,11 @@ struct Head {
   uvec4 scales;
 };
 Head load_head(uint tile, uint r) {
-  return Head(fetch_half(tile + 104, r), fetch_unit(tile + 96 + r));
+  return Head(fetch_half(tile + 8, r), fetch_unit(tile + r));
 }
 Q32 load32(uint tile, uint r, uint h, uint s) {
-  uint low = tile + 32 * h + 16 * (s & 1) + r;
-  uint high = tile + 64 + 16 * h + r;
+  uint high = tile + 9 + 48 * h + r;
+  uint low = high + 16 + 16 * (s & 1);
   uint low_shift = 4 * (s >> 1);
   uint high_shift = 2 * s;
   return Q32(((fetch_unit(low) >> low_shift) & 0x0F0F0F0Fu) |
