@@ -305,6 +305,7 @@ Result<PhysicalDevice> describe_physical_device(const Instance& instance, VkPhys
   take_limits(caps, properties.limits);
   device.features.max_storage_bindings = properties.limits.maxPerStageDescriptorStorageBuffers;
   device.features.max_texel_bindings = properties.limits.maxPerStageDescriptorSampledImages;
+  device.features.max_image_bindings = properties.limits.maxPerStageDescriptorStorageImages;
   require(device, properties.apiVersion >= VK_API_VERSION_1_2,
           fmt::format("its driver has Vulkan {}.{}, 1.2 is needed",
                       VK_API_VERSION_MAJOR(properties.apiVersion),

@@ -17,8 +17,9 @@ struct Features {
   bool dot8_extension = false;  ///< dot8 comes from the extension, not from Vulkan 1.3
   bool subgroup_size_extension = false;
   bool compute_full_subgroups = false;
-  VkSubgroupFeatureFlags subgroup_operations = 0;              ///< of compute shaders
-  uint32_t max_storage_bindings = 4, max_texel_bindings = 16;  ///< per shader
+  VkSubgroupFeatureFlags subgroup_operations = 0;  ///< of compute shaders
+  /// Per shader: storage buffers, uniform and storage texel buffers.
+  uint32_t max_storage_bindings = 4, max_texel_bindings = 16, max_image_bindings = 4;
 };
 
 struct PhysicalDevice {

@@ -65,6 +65,12 @@ Result<void> check_local_size(const Kernel& kernel, std::span<const uint32_t> co
 
 }  // namespace
 
+VkDescriptorType descriptor_type(const ShaderBinding& binding) {
+  if (binding.kind == BindingKind::StorageBuffer) return VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
+  return binding.image ? VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER
+                       : VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
+}
+
 Result<void> PipelineStore::create(const std::string& cache_path) {
   cache_path_ = cache_path;
   if (!cache_path.empty()) cache_payload_ = read_pipeline_cache(cache_path, context_.caps());
@@ -91,27 +97,28 @@ Result<void> PipelineStore::check_kernel(const Kernel& kernel) const {
     return fail(ErrorCode::Unsupported,
                 "kernel {} has {} bytes of push constants, but {} allows {}", kernel.name,
                 kernel.info.push_bytes, caps.device_name, caps.max_push_bytes);
-  const auto& bindings = kernel.info.bindings;
-  const auto storage = uint32_t(std::count_if(bindings.begin(), bindings.end(), [](const auto& b) {
-    return b.kind == BindingKind::StorageBuffer;
-  }));
-  const uint32_t texel = uint32_t(bindings.size()) - storage;
+  const auto count_of = [&](VkDescriptorType type) {
+    return uint32_t(std::ranges::count(kernel.info.bindings, type, descriptor_type));
+  };
+  const uint32_t storage = count_of(VK_DESCRIPTOR_TYPE_STORAGE_BUFFER);
+  const uint32_t texel = count_of(VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER);
+  const uint32_t image = count_of(VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER);
   const Features& features = context_.physical.features;
-  if (storage > features.max_storage_bindings || texel > features.max_texel_bindings)
+  if (storage > features.max_storage_bindings || texel > features.max_texel_bindings ||
+      image > features.max_image_bindings)
     return fail(ErrorCode::Unsupported,
-                "kernel {} binds {} storage and {} texel buffers, but {} allows {} and {}",
-                kernel.name, storage, texel, caps.device_name, features.max_storage_bindings,
-                features.max_texel_bindings);
+                "kernel {} binds {} storage, {} uniform texel and {} storage texel buffers, but {} "
+                "allows {}, {} and {}",
+                kernel.name, storage, texel, image, caps.device_name, features.max_storage_bindings,
+                features.max_texel_bindings, features.max_image_bindings);
   return {};
 }
 
 Result<void> PipelineStore::make_layouts(Kernel& kernel) {
   std::vector<VkDescriptorSetLayoutBinding> rows;
   for (const ShaderBinding& binding : kernel.info.bindings) {
-    const VkDescriptorType type = binding.kind == BindingKind::StorageBuffer
-                                      ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER
-                                      : VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
-    rows.push_back({binding.binding, type, 1, VK_SHADER_STAGE_COMPUTE_BIT, nullptr});
+    rows.push_back(
+        {binding.binding, descriptor_type(binding), 1, VK_SHADER_STAGE_COMPUTE_BIT, nullptr});
   }
   VkDescriptorSetLayoutCreateInfo set{VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO};
   set.bindingCount = uint32_t(rows.size());

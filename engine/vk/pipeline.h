@@ -18,6 +18,9 @@ struct Kernel {
   OwnedPipelineLayout layout;
 };
 
+/// What a binding is to Vulkan.
+[[nodiscard]] VkDescriptorType descriptor_type(const ShaderBinding& binding);
+
 struct Pipeline {
   const Kernel* kernel = nullptr;
   OwnedPipeline handle;

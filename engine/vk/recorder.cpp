@@ -2,6 +2,7 @@
 #include "engine/vk/recorder.h"
 
 #include <algorithm>
+#include <map>
 
 #include "engine/base/checked.h"
 #include "engine/base/log.h"
@@ -56,13 +57,12 @@ Result<void> Recorder::check(std::span<const Dispatch> list) {
 }
 
 Result<void> Recorder::make_pool(Command& command, std::span<const Dispatch> list) {
-  uint32_t storage = 0, texel = 0;
+  std::map<VkDescriptorType, uint32_t> counts;
   for (const Dispatch& dispatch : list)
     for (const ShaderBinding& binding : pipelines_.find(dispatch)->kernel->info.bindings)
-      ++(binding.kind == BindingKind::StorageBuffer ? storage : texel);
+      ++counts[descriptor_type(binding)];
   std::vector<VkDescriptorPoolSize> sizes;
-  if (storage != 0) sizes.push_back({VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, storage});
-  if (texel != 0) sizes.push_back({VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, texel});
+  for (const auto& [type, bindings] : counts) sizes.push_back({type, bindings});
   if (sizes.empty()) sizes.push_back({VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1});
   VkDescriptorPoolCreateInfo info{VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO};
   info.maxSets = uint32_t(list.size());
@@ -105,13 +105,12 @@ Result<void> Recorder::write_set(Command& command, const Dispatch& dispatch, con
     writes[i].dstSet = set;
     writes[i].dstBinding = bindings[i].binding;
     writes[i].descriptorCount = 1;
+    writes[i].descriptorType = descriptor_type(bindings[i]);
     if (bindings[i].kind == BindingKind::StorageBuffer) {
       buffers[i] = {buffers_.find(slice.buffer)->handle.get(), slice.offset, slice.bytes};
-      writes[i].descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
       writes[i].pBufferInfo = &buffers[i];
     } else {
       PUMICE_TRY_ASSIGN(views[i], view(command, slice, bindings[i].kind));
-      writes[i].descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
       writes[i].pTexelBufferView = &views[i];
     }
   }

@@ -56,7 +56,7 @@ enum Decoration : uint32_t {
   Offset = 35
 };
 constexpr uint32_t kModeLocalSize = 17, kModeLocalSizeId = 38, kBuiltInWorkgroupSize = 25;
-constexpr uint32_t kModelGLCompute = 5, kDimBuffer = 5, kImageSampled = 1;
+constexpr uint32_t kModelGLCompute = 5, kDimBuffer = 5, kImageSampled = 1, kImageStorage = 2;
 
 using Words = std::span<const uint32_t>;
 
@@ -270,20 +270,36 @@ uint64_t Reflector::size_of(uint32_t number, int depth) const {
   }
 }
 
+// Image formats of the SPIR-V specification, 3.11.
+uint32_t rgba32_format(BindingKind kind) {
+  constexpr uint32_t kRgba32f = 1, kRgba32i = 21, kRgba32ui = 30;
+  if (kind == BindingKind::TexelFloat) return kRgba32f;
+  return kind == BindingKind::TexelInt ? kRgba32i : kRgba32ui;
+}
+
 Result<BindingKind> Reflector::texel_kind(const Id& type, uint32_t binding) const {
   const Id& image = type.op() == TypeSampledImage ? id(type.at(2)) : type;
-  if (image.op() != TypeImage || image.at(3) != kDimBuffer || image.at(7) != kImageSampled)
+  const bool storage = image.at(7) == kImageStorage;
+  if (image.op() != TypeImage || image.at(3) != kDimBuffer ||
+      (image.at(7) != kImageSampled && !storage))
     return fail(ErrorCode::Unsupported,
                 "shader binding {} is an image or sampler; the engine binds storage buffers and "
-                "uniform texel buffers",
+                "texel buffers",
                 binding);
   const Id& sampled = id(image.at(2));
   if (sampled.at(2) != 32)
     return fail(ErrorCode::Unsupported,
                 "shader binding {} is a texel buffer of {}-bit components; 32 are supported",
                 binding, sampled.at(2));
-  if (sampled.op() == TypeFloat) return BindingKind::TexelFloat;
-  return sampled.at(3) != 0 ? BindingKind::TexelInt : BindingKind::TexelUint;
+  const BindingKind kind = sampled.op() == TypeFloat ? BindingKind::TexelFloat
+                           : sampled.at(3) != 0      ? BindingKind::TexelInt
+                                                     : BindingKind::TexelUint;
+  if (storage && image.at(8) != rgba32_format(kind))
+    return fail(ErrorCode::Unsupported,
+                "shader binding {} is a storage texel buffer of image format {}; rgba32f, rgba32i "
+                "and rgba32ui are supported",
+                binding, image.at(8));
+  return kind;
 }
 
 Result<void> Reflector::add_binding(const Id& variable, const Id& type, uint32_t storage_class) {
@@ -295,6 +311,8 @@ Result<void> Reflector::add_binding(const Id& variable, const Id& type, uint32_t
   row.binding = variable.binding;
   if (storage_class == UniformConstant) {
     PUMICE_TRY_ASSIGN(row.kind, texel_kind(type, row.binding));
+    row.image = type.op() == TypeImage && type.at(7) == kImageStorage;
+    row.writable = row.image && !variable.non_writable;
   } else {
     if (type.op() != TypeStruct)
       return fail(ErrorCode::Unsupported, "shader binding {} is an array of buffers", row.binding);
@@ -307,7 +325,7 @@ Result<void> Reflector::add_binding(const Id& variable, const Id& type, uint32_t
   for (const auto& other : info_.bindings)
     if (other.binding == row.binding) {
       // Two views of one buffer are fine while they are of one kind.
-      if (other.kind == row.kind) return {};
+      if (other.kind == row.kind && other.image == row.image) return {};
       return fail(ErrorCode::Unsupported, "shader binding {} is declared with two kinds",
                   row.binding);
     }

@@ -17,7 +17,8 @@ enum class BindingKind : uint8_t { StorageBuffer, TexelUint, TexelInt, TexelFloa
 struct ShaderBinding {
   uint32_t binding = 0;
   BindingKind kind = BindingKind::StorageBuffer;
-  bool writable = false;  ///< a storage buffer without `readonly`
+  bool image = false;     ///< a storage texel buffer (imageBuffer) instead of a uniform one
+  bool writable = false;  ///< a storage or storage texel buffer without `readonly`
 };
 
 struct SpecConstant {

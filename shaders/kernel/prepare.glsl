@@ -17,8 +17,8 @@ layout(constant_id = 1) const uint MODE = 0;
 #include "lib/int8_block.glsl"
 #include "lib/quads.glsl"
 #ifdef LOAD_TEXEL
-layout(set = 0, binding = 1) uniform textureBuffer norm_weights;
-vec4 norm_weight(uint i) { return texelFetch(norm_weights, int(i)); }
+layout(set = 0, binding = 1, rgba32f) uniform readonly restrict imageBuffer norm_weights;
+vec4 norm_weight(uint i) { return imageLoad(norm_weights, int(i)); }
 #else
 layout(set = 0, binding = 1, std430) readonly buffer NormWeight { vec4 norm_weights[]; };
 vec4 norm_weight(uint i) { return norm_weights[i]; }

@@ -6,8 +6,8 @@ layout(constant_id = 4) const uint ROTATE = 0;  // the output is turned back (li
 layout(push_constant) uniform Push { AttentionPush p; };
 #include "lib/quads.glsl"
 #ifdef LOAD_TEXEL
-layout(set = 0, binding = 1) uniform utextureBuffer cache_units;
-uvec4 cache_unit(uint i) { return texelFetch(cache_units, int(i)); }
+layout(set = 0, binding = 1, rgba32ui) uniform readonly restrict uimageBuffer cache_units;
+uvec4 cache_unit(uint i) { return imageLoad(cache_units, int(i)); }
 #else
 layout(set = 0, binding = 1, std430) readonly buffer CacheUnits { uvec4 cache_units[]; };
 uvec4 cache_unit(uint i) { return cache_units[i]; }

@@ -2,10 +2,10 @@
 // scaled sums of both halves and, where the RMS norm is left to the kernel, the sum of the squares.
 #ifdef ACT_Q8
 #ifdef LOAD_TEXEL
-layout(set = 0, binding = 1) uniform utextureBuffer x_units;
-layout(set = 0, binding = 6) uniform textureBuffer x_scales;
-uvec4 x_unit(uint i) { return texelFetch(x_units, int(i)); }
-vec4 x_scale(uint i) { return texelFetch(x_scales, int(i)); }
+layout(set = 0, binding = 1, rgba32ui) uniform readonly restrict uimageBuffer x_units;
+layout(set = 0, binding = 6, rgba32f) uniform readonly restrict imageBuffer x_scales;
+uvec4 x_unit(uint i) { return imageLoad(x_units, int(i)); }
+vec4 x_scale(uint i) { return imageLoad(x_scales, int(i)); }
 #else
 layout(set = 0, binding = 1, std430) readonly buffer XUnits { uvec4 x_units[]; };
 layout(set = 0, binding = 6, std430) readonly buffer XScales { vec4 x_scales[]; };
@@ -14,8 +14,8 @@ vec4 x_scale(uint i) { return x_scales[i]; }  // d, d * sum(0..15), d * sum(16..
 #endif
 #else
 #ifdef LOAD_TEXEL
-layout(set = 0, binding = 1) uniform textureBuffer x_quads;
-vec4 x_quad(uint i) { return texelFetch(x_quads, int(i)); }
+layout(set = 0, binding = 1, rgba32f) uniform readonly restrict imageBuffer x_quads;
+vec4 x_quad(uint i) { return imageLoad(x_quads, int(i)); }
 #else
 layout(set = 0, binding = 1, std430) readonly buffer XQuads { vec4 x_quads[]; };
 vec4 x_quad(uint i) { return x_quads[i]; }

@@ -3,7 +3,7 @@
 #include "lib/int8_block.glsl"
 layout(set = 0, binding = 7, std430) writeonly buffer FeedUnits { uint feed_units[]; };
 layout(set = 0, binding = 8, std430) writeonly buffer FeedScales { float feed_scales[]; };
-layout(set = 0, binding = 9) uniform textureBuffer feed_norm;  // weights of the RMS norm of the run
+layout(set = 0, binding = 9, rgba32f) uniform readonly restrict imageBuffer feed_norm;  // weights of the RMS norm of the run
 
 // `group` of 32 of a column with `groups` of them. With `norm` the values are multiplied by the
 // norm's weights and the squares of what they were are left for who divides by the RMS.
@@ -12,7 +12,7 @@ void feed_rows(float v[4], uint group, uint column, uint groups, uint lane, bool
   if (norm) {
     UNROLL for (uint i = 0; i < 4; ++i) {
       squared += v[i] * v[i];
-      vec4 quad = texelFetch(feed_norm, int(group * 8 + 2 * i + lane / 4));
+      vec4 quad = imageLoad(feed_norm, int(group * 8 + 2 * i + lane / 4));
       v[i] *= quad[lane & 3];
     }
     squared = sum8(squared);

@@ -3,8 +3,8 @@
 // packed for the 8 rows together (engine/schedule/weight_layout.h says the same to the uploader).
 // Drivers that run on a CPU fetch texels without a loop over lanes; GPUs read storage buffers.
 #ifdef LOAD_TEXEL
-layout(set = 0, binding = 0) uniform utextureBuffer weight_units;
-uvec4 fetch_unit(uint unit) { return texelFetch(weight_units, int(unit)); }
+layout(set = 0, binding = 0, rgba32ui) uniform readonly restrict uimageBuffer weight_units;
+uvec4 fetch_unit(uint unit) { return imageLoad(weight_units, int(unit)); }
 #else
 layout(set = 0, binding = 0, std430) readonly buffer WeightUnits { uvec4 weight_units[]; };
 uvec4 fetch_unit(uint unit) { return weight_units[unit]; }

@@ -26,7 +26,9 @@ TEST_F(DispatchTest, ChainWithBarriersComputesInOrder) {
   for (uint32_t i = 0; i < 1000; ++i) ASSERT_EQ(view(a)[i], 2 * (3 + 2 * i));
 }
 
-TEST_F(DispatchTest, TexelBuffersOfEveryType) {
+class TexelTest : public DispatchTest, public testing::WithParamInterface<const char*> {};
+
+TEST_P(TexelTest, BuffersOfEveryType) {
   open();
   constexpr uint32_t kTexels = 1000;
   const BufferId a = words(4 * kTexels), b = words(4 * kTexels), c = words(4 * kTexels),
@@ -38,7 +40,7 @@ TEST_F(DispatchTest, TexelBuffersOfEveryType) {
     view(c)[i] = uint32_t(-int32_t(i) * 3);
   }
   Dispatch dispatch;
-  dispatch.kernel = "texel";
+  dispatch.kernel = GetParam();
   dispatch.bindings = {all(a), all(b), all(c), all(y)};
   dispatch.push = {kTexels};
   dispatch.groups = {(kTexels + 63) / 64, 1, 1};
@@ -50,6 +52,9 @@ TEST_F(DispatchTest, TexelBuffersOfEveryType) {
     ASSERT_EQ(value, -1.5f * float(i)) << "at " << i;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Uniform, TexelTest, testing::Values("texel"));
+INSTANTIATE_TEST_SUITE_P(Storage, TexelTest, testing::Values("image"));
 
 TEST_F(DispatchTest, IndirectCountsComeFromTheDevice) {
   open();

@@ -33,7 +33,20 @@ TEST(ReflectTest, TexelTypes) {
   EXPECT_EQ(info.bindings[0].kind, BindingKind::TexelUint);
   EXPECT_EQ(info.bindings[1].kind, BindingKind::TexelFloat);
   EXPECT_EQ(info.bindings[2].kind, BindingKind::TexelInt);
+  EXPECT_FALSE(info.bindings[2].image);
   EXPECT_EQ(info.bindings[3].kind, BindingKind::StorageBuffer);
+}
+
+TEST(ReflectTest, StorageTexelTypes) {
+  const ShaderInfo info = reflect("image");
+  ASSERT_EQ(info.bindings.size(), 4u);
+  EXPECT_EQ(info.bindings[0].kind, BindingKind::TexelUint);
+  EXPECT_EQ(info.bindings[1].kind, BindingKind::TexelFloat);
+  EXPECT_EQ(info.bindings[2].kind, BindingKind::TexelInt);
+  for (const ShaderBinding& binding : info.bindings) {
+    EXPECT_TRUE(binding.image) << binding.binding;
+    EXPECT_EQ(binding.writable, binding.binding == 3) << binding.binding;
+  }
 }
 
 /// std430: first at 0, inner at 16 (vec3, float, uint[3] = 28, padded to 32), m at 48 (3 columns of

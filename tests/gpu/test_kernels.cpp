@@ -7,6 +7,7 @@
 #include "add.spv.h"
 #include "fill.spv.h"
 #include "half.spv.h"
+#include "image.spv.h"
 #include "nothing.spv.h"
 #include "shapes.spv.h"
 #include "texel.spv.h"
@@ -14,9 +15,10 @@
 namespace pumice::vk {
 
 const KernelModule* find_test_kernel(const std::string& name) {
-  static const KernelModule kRows[] = {{"add", add_spirv},       {"fill", fill_spirv},
-                                       {"half", half_spirv},     {"nothing", nothing_spirv},
-                                       {"shapes", shapes_spirv}, {"texel", texel_spirv}};
+  static const KernelModule kRows[] = {{"add", add_spirv},         {"fill", fill_spirv},
+                                       {"half", half_spirv},       {"image", image_spirv},
+                                       {"nothing", nothing_spirv}, {"shapes", shapes_spirv},
+                                       {"texel", texel_spirv}};
   for (const auto& row : kRows)
     if (row.name == name) return &row;
   return nullptr;

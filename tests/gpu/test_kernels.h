@@ -12,7 +12,7 @@
 
 namespace pumice::vk {
 
-/// Kernels by name: fill, add, texel, half, nothing, shapes.
+/// Kernels by name: fill, add, texel, image, half, nothing, shapes.
 [[nodiscard]] const KernelModule* find_test_kernel(const std::string& name);
 
 /// Empty when VK_ICD_FILENAMES names a file that exists, else why the tests cannot run.
