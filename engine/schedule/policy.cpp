@@ -24,10 +24,10 @@ MatrixKernel lane_kernel(const Policy& policy, const MatrixShape& shape, bool q8
   kernel.module = "matvec_lane." + type_name(shape.type) + (q8 ? ".q8" : ".f32");
   kernel.x_format = q8 ? XFormat::Pairs : XFormat::F32;
   kernel.cols = columns_per_group(policy, shape);
-  // Two tiles share what is fetched of x. In short rows that is little, and their two streams of
-  // weights, which leap over one another, are more than a prefetcher follows.
-  constexpr uint32_t kShortRow = 2048 / 32;
-  const uint32_t usual = shape.groups < kShortRow ? 1 : 2;
+  // Tiles share what is fetched of x and handed around, which in int8 is more work than one tile's
+  // weights are. Between one column and many, and in f32, more than two only take longer to
+  // compile.
+  const uint32_t usual = q8 && (kernel.cols == 1 || kernel.cols == 8) ? 4 : 2;
   kernel.tiles = std::max(policy.tiles == 0 ? usual : policy.tiles, shape.gate ? 2u : 1u);
   return kernel;
 }

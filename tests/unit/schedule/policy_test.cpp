@@ -111,7 +111,8 @@ TEST(Policy, EveryChoiceIsAModuleOfThisBuild) {
               ASSERT_NE(find_kernel(kernel.module), nullptr) << kernel.module;
               EXPECT_EQ(kernel.module.find("matvec_lane") == 0, policy.lane) << kernel.module;
               if (kernel.tiled) continue;
-              EXPECT_TRUE(kernel.tiles == 2 || (kernel.tiles == 1 && !gate)) << kernel.module;
+              EXPECT_TRUE(kernel.tiles == 4 || kernel.tiles == 2 || (kernel.tiles == 1 && !gate))
+                  << kernel.module;
               EXPECT_LE(kernel.cols, experts ? 1u : 8u);
               if (act == ActivationType::F32) {
                 EXPECT_EQ(kernel.x_format, XFormat::F32);
