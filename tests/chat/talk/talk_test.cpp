@@ -58,6 +58,7 @@ TEST_F(TalkTest, WithoutAModelNothingIsSent) {
 
 TEST_F(TalkTest, AnswersBranchesAndKeepsWhatWasOnScreen) {
   if (!load()) return;
+  chat_->random_seed = false;  // some seeds end the answer before its first word
   ASSERT_TRUE(chat_->send("Once upon a time, there was a stone."));
   EXPECT_TRUE(chat_->busy());
   wait();
@@ -67,6 +68,7 @@ TEST_F(TalkTest, AnswersBranchesAndKeepsWhatWasOnScreen) {
   EXPECT_GT(talk_->state().tokens_per_second, 0);
   EXPECT_GT(talk_->state().tokens, 8u);
 
+  ++chat_->sampling.seed;
   chat_->regenerate(shown(1).id);
   wait();
   EXPECT_EQ(chat_->siblings(shown(1).id).size(), 2u);
