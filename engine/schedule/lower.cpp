@@ -11,6 +11,7 @@
 #include "engine/schedule/feed.h"
 #include "engine/schedule/hazards.h"
 #include "engine/schedule/observe.h"
+#include "engine/schedule/qkv_store.h"
 #include "shaders/shared/push.h"
 
 namespace pumice {
@@ -251,6 +252,7 @@ class Lowering {
         matrix.parts.size() == 1 && !experts && rows % 32 == 0 && matrix.groups <= kMaxGroups;
     const Feed feed =
         kernel.x_format == XFormat::Pairs && whole_matrix ? feed_from_here(op.out) : Feed{};
+    const std::optional<QkvStore> store = store_from_here();
     const graph::RmsNorm* norm = kernel.x_format == XFormat::F32 ? nullptr : prepared_.norm;
     const uint32_t area = other_area();
     for (const MatrixPart& part : matrix.parts) {
@@ -275,7 +277,9 @@ class Lowering {
         push.x_eps = norm->eps;
       }
       if (feed) push.feed_groups = stride_of(feed.value) / 32;
-      emit(matrix_call(op, part, push, kernel, feed));
+      Call call = matrix_call(op, part, push, kernel, feed);
+      if (store) store_qkv(call, push, *store);
+      emit(std::move(call));
     }
     take(feed, area);
     return {};
@@ -333,6 +337,39 @@ class Lowering {
     return runs;
   }
 
+  [[nodiscard]] std::optional<QkvStore> store_from_here() const {
+    if (!plan_.policy.lane || shape_.tokens != 1) return std::nullopt;
+    return qkv_store_of(plan_.graph, node_, plan_.policy.cache, format_of_);
+  }
+
+  /// Turns the call of a matrix that makes rows of q, k and v into one that stores them as such.
+  void store_qkv(Call& call, shared::MatPush push, const QkvStore& store) const {
+    const graph::RopeStore& op = *store.op;
+    const shared::RopePush rope = rope_push(op);
+    push.y_at = row_of(op.q_out);
+    push.y_stride = rope.q_out_stride;
+    push.q_rows = store.q_rows;
+    push.k_rows = store.k_rows;
+    push.n_rot = rope.n_rot;
+    push.page_words = rope.page_words;
+    push.v_at = rope.v_at;
+    push.positions_at = rope.positions_at;
+    push.sequences_at = rope.sequences_at;
+    push.pages_at = rope.pages_at;
+    push.page_stride = rope.page_stride;
+    call.push = push_words(push);
+    const CacheFormat& format = plan_.policy.cache;
+    call.constants.insert(call.constants.end(), {1 + uint32_t(format.k) + 2 * uint32_t(format.v),
+                                                 rope.head_k, rope.head_v});
+    call.bindings[2] = slice(op.q_out);
+    call.bindings[5] = plan_.step;
+    call.bindings[7] = plan_.caches[op.layer].slice;
+    call.bindings[8] = slice(op.q_out);
+    if (op.rope != kNone) call.bindings[9] = plan_.ropes[op.rope];
+    call.accesses = {area_access(prepared_.area, false), access(op.q_out, true),
+                     whole(kFirstCache + op.layer, true), whole(kStep, false)};
+  }
+
   /// What a kernel binds for its feed. Without one it binds what it writes anyway: the bindings are
   /// declared as written, and barriers are judged by what is declared.
   [[nodiscard]] PreparedArea feed_area(const Feed& feed, const BufferSlice& out) const {
@@ -356,7 +393,7 @@ class Lowering {
             base_of(op.q) == base_of(op.k) && base_of(op.q) == base_of(op.v) ? 1u : 0u};
   }
 
-  Result<void> lower_op(const graph::RopeStore& op) {
+  [[nodiscard]] shared::RopePush rope_push(const graph::RopeStore& op) const {
     const graph::CacheLayer& layer = plan_.graph.layers[op.layer];
     const CachePlan& cache = plan_.caches[op.layer];
     const graph::RopeSpec* rope = op.rope == kNone ? nullptr : &plan_.graph.ropes[op.rope];
@@ -383,12 +420,18 @@ class Lowering {
     push.pages_at = plan_.layout.pages;
     push.page_stride = plan_.layout.page_stride;
     push.eps = op.norm_eps;
+    return push;
+  }
+
+  Result<void> lower_op(const graph::RopeStore& op) {
+    if (store_from_here()) return {};  // by the matrices in front of it
+    const graph::CacheLayer& layer = plan_.graph.layers[op.layer];
     emit({"rope_store",
           rope_constants(op, layer),
-          {slice(op.q), slice(op.k), slice(op.v), slice(op.q_out), cache.slice,
-           rope == nullptr ? plan_.empty : plan_.ropes[op.rope], plan_.step,
+          {slice(op.q), slice(op.k), slice(op.v), slice(op.q_out), plan_.caches[op.layer].slice,
+           op.rope == kNone ? plan_.empty : plan_.ropes[op.rope], plan_.step,
            vector_slice(op.q_norm), vector_slice(op.k_norm)},
-          push_words(push),
+          push_words(rope_push(op)),
           {op.n_heads + 2 * layer.kv_heads, shape_.tokens, 1},
           {access(op.q, false), access(op.k, false), access(op.v, false), access(op.q_out, true),
            whole(kFirstCache + op.layer, true), whole(kStep, false)}});

@@ -26,6 +26,7 @@ const uint X_NORM = 0, FEEDS = PUMICE_FEED_NOTHING;
 #include "lib/eight.glsl"
 #ifdef ACT_Q8
 #include "lib/feed.glsl"
+#include "lib/qkv_store.glsl"
 #endif
 
 const uint kGroupsPerBlock = CODEC_BLOCK / 32;
@@ -256,6 +257,13 @@ void run_tiles(uint run, uint blocks, uint expert, uint x_first[COLS], uint firs
     UNROLL for (uint c = 0; c < COLS; ++c) {
       float sum = acc[t * kTilesPerRow * COLS + c] * factor[c];
       float partner = GATE != 0 ? acc[(2 * t + 1) * COLS + c] * factor[c] : 0.0;
+#ifdef ACT_Q8
+      if (STORES != 0) {
+        if (tile < p.tiles)
+          store_qkv(row, first_col + c, finished_row(row, first_col + c, sum, partner), lane);
+        continue;
+      }
+#endif
       if (FEEDS == PUMICE_FEED_NOTHING) {
         if (tile < p.tiles) store_row(row, first_col + c, sum, partner);
         continue;
@@ -279,6 +287,9 @@ void main() {
   uint expert = expert_tile(first_col);
   uint x_first[COLS];
   UNROLL for (uint c = 0; c < COLS; ++c) x_first[c] = x_word(first_col + c);
+#ifdef ACT_Q8
+  if (STORES != 0) find_page(first_col);
+#endif
   if (RUNS == 1) {  // not a loop of one turn: there everything would be masked
     run_tiles(0, blocks, expert, x_first, first_col, lane);
   } else {

@@ -53,6 +53,10 @@ struct MatPush {
   uint x_width;       // of the RMS norm that is applied to the sums
   float x_eps;
   uint feed_groups;   // groups of 32 per column of what is left for the next matrix
+  // Where the rows are those of q, k and v and are stored as such (lib/qkv_store.glsl):
+  uint q_rows, k_rows, n_rot;
+  uint page_words, v_at;                               // as RopePush
+  uint positions_at, sequences_at, pages_at, page_stride;
 };
 
 struct EmbedPush {
