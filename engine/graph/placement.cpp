@@ -77,6 +77,12 @@ std::vector<Lifetime> lifetimes(const Graph& graph) {
     };
     visit_values(graph.nodes[node].op, touch, touch);
   }
+  // A step of one column selects nothing and goes on with what it would have selected from.
+  for (const Node& node : graph.nodes)
+    if (const auto* select = std::get_if<SelectOutputs>(&node.op)) {
+      Lifetime& life = lives[storage_of(graph, select->x)];
+      life.last = std::max(life.last, lives[storage_of(graph, select->out)].last);
+    }
   return lives;
 }
 

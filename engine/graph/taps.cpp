@@ -7,6 +7,7 @@
 
 #include "engine/base/checked.h"
 #include "engine/graph/fusions.h"
+#include "engine/graph/selection.h"
 #include "engine/graph/visit.h"
 
 namespace pumice::graph {
@@ -122,19 +123,7 @@ void select_before(Graph& graph, size_t node, ValueId from) {
 /// Moves the selection of output columns behind all layers: in front of the last norm, or of the
 /// output matrix when that is tapped as well.
 void select_late(Graph& graph, bool output) {
-  const auto select = std::find_if(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) {
-    return std::holds_alternative<SelectOutputs>(node.op);
-  });
-  if (select == graph.nodes.end()) return;
-  const SelectOutputs old = std::get<SelectOutputs>(select->op);
-  graph.nodes.erase(select);
-  for (Node& node : graph.nodes)
-    visit_values(
-        node.op,
-        [&](ValueId& id) {
-          if (id == old.out) id = old.x;
-        },
-        [](ValueId) {});
+  if (!remove_selection(graph)) return;
 
   // The last matrix, and the norm in front of it where there is one.
   size_t last = graph.nodes.size() - 1;

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "engine/base/checked.h"
+#include "engine/graph/selection.h"
 #include "engine/schedule/feed.h"
 #include "engine/schedule/hazards.h"
 #include "engine/schedule/observe.h"
@@ -48,14 +49,15 @@ std::vector<uint32_t> push_words(const Push& push) {
 
 class Lowering {
  public:
-  Lowering(const ModelPlan& plan, const StepShape& shape)
+  Lowering(const ModelPlan& plan, const graph::Graph& graph, const StepShape& shape)
       : plan_(plan),
+        graph_(graph),
         shape_(shape),
         format_of_([this](const graph::MatMul& op) { return kernel_for(op).x_format; }) {}
 
   Result<std::vector<Dispatch>> run() {
-    for (node_ = 0; node_ < plan_.graph.nodes.size(); ++node_) {
-      const graph::Node& node = plan_.graph.nodes[node_];
+    for (node_ = 0; node_ < graph_.nodes.size(); ++node_) {
+      const graph::Node& node = graph_.nodes[node_];
       if (shape_.ending == Ending::None && is_per_output(node)) continue;
       label_ = node.label;
       PUMICE_TRY(std::visit([this](const auto& op) { return lower_op(op); }, node.op));
@@ -69,21 +71,21 @@ class Lowering {
 
   [[nodiscard]] bool is_per_output(const graph::Node& node) const {
     const std::vector<ValueId> written = graph::outputs(node);
-    return !written.empty() && plan_.graph.values[written.front()].per_output;
+    return !written.empty() && graph_.values[written.front()].per_output;
   }
   [[nodiscard]] ValueId base_of(ValueId id) const {
-    const ValueId base = plan_.graph.values[id].base;
+    const ValueId base = graph_.values[id].base;
     return base == kNone ? id : base;
   }
   [[nodiscard]] uint32_t row_of(ValueId id) const {
-    return plan_.graph.values[id].base == kNone ? 0 : plan_.graph.values[id].offset;
+    return graph_.values[id].base == kNone ? 0 : graph_.values[id].offset;
   }
   [[nodiscard]] uint32_t stride_of(ValueId id) const {
     return plan_.placement.values[base_of(id)].stride;
   }
-  [[nodiscard]] uint32_t width_of(ValueId id) const { return plan_.graph.values[id].width; }
+  [[nodiscard]] uint32_t width_of(ValueId id) const { return graph_.values[id].width; }
   [[nodiscard]] uint32_t columns_of(ValueId id) const {
-    return plan_.graph.values[id].per_output ? shape_.outputs : shape_.tokens;
+    return graph_.values[id].per_output ? shape_.outputs : shape_.tokens;
   }
   /// The storage of a value (of its base for a view), all columns.
   [[nodiscard]] BufferSlice slice(ValueId id) const {
@@ -140,7 +142,7 @@ class Lowering {
 
   Result<void> lower_op(const graph::Embed& op) {
     const DeviceMatrix& matrix = *plan_.find_matrix({op.weight}, false);
-    const uint32_t rows = plan_.graph.weights[op.weight].rows;
+    const uint32_t rows = graph_.weights[op.weight].rows;
     for (const MatrixPart& part : matrix.parts) {
       const uint32_t first_row = part.first_tile * kTileRows;
       shared::EmbedPush push{};
@@ -182,10 +184,10 @@ class Lowering {
   [[nodiscard]] uint32_t other_area() const { return plan_.policy.lane ? 1 - prepared_.area : 0; }
 
   [[nodiscard]] XFormat format_for_readers(ValueId id) const {
-    return common_format(plan_.graph, id, format_of_);
+    return common_format(graph_, id, format_of_);
   }
   [[nodiscard]] Feed feed_from_here(ValueId out) const {
-    return plan_.policy.lane ? feed_of(plan_.graph, node_, out, format_of_) : Feed{};
+    return plan_.policy.lane ? feed_of(graph_, node_, out, format_of_) : Feed{};
   }
   void take(const Feed& feed, uint32_t area) {
     if (feed) prepared_ = {feed.value, XFormat::Pairs, area, feed.norm};
@@ -244,8 +246,7 @@ class Lowering {
     const MatrixKernel kernel = kernel_for(op);
     prepare(op.x, kernel.x_format);
 
-    const uint32_t rows =
-        gate ? plan_.graph.weights[op.weights.front()].rows : matrix_rows(op.weights);
+    const uint32_t rows = gate ? graph_.weights[op.weights.front()].rows : matrix_rows(op.weights);
     // Four runs of a row must stay below the 65,535 turns after which lavapipe leaves loops.
     constexpr uint32_t kMaxGroups = 7'000;
     const bool whole_matrix =
@@ -287,7 +288,7 @@ class Lowering {
 
   [[nodiscard]] uint32_t matrix_rows(const std::vector<WeightId>& weights) const {
     uint32_t rows = 0;
-    for (const WeightId id : weights) rows += plan_.graph.weights[id].rows;
+    for (const WeightId id : weights) rows += graph_.weights[id].rows;
     return rows;
   }
 
@@ -299,7 +300,7 @@ class Lowering {
     Call call;
     call.kernel = kernel.module;
     call.constants = {bias != nullptr ? 1u : 0u, op.residual != kNone ? 1u : 0u, uint32_t(op.gate),
-                      op.experts_by != kNone ? plan_.graph.weights[op.weights.front()].experts : 0};
+                      op.experts_by != kNone ? graph_.weights[op.weights.front()].experts : 0};
     if (!kernel.tiled) call.constants.insert(call.constants.end(), {kernel.cols, kernel.tiles});
     call.bindings = {part.slice,
                      prepared ? x_area.units : slice(op.x),
@@ -339,7 +340,7 @@ class Lowering {
 
   [[nodiscard]] std::optional<QkvStore> store_from_here() const {
     if (!plan_.policy.lane || shape_.tokens != 1) return std::nullopt;
-    return qkv_store_of(plan_.graph, node_, plan_.policy.cache, format_of_);
+    return qkv_store_of(graph_, node_, plan_.policy.cache, format_of_);
   }
 
   /// Turns the call of a matrix that makes rows of q, k and v into one that stores them as such.
@@ -381,8 +382,7 @@ class Lowering {
     const CacheFormat& format = plan_.policy.cache;
     const bool in_row = format.rotate || format.k > CacheType::F16 || format.v > CacheType::F16;
     uint32_t pairs = 0;
-    if (op.rope != kNone)
-      pairs = plan_.graph.ropes[op.rope].pairs == graph::RopePairs::Adjacent ? 1 : 2;
+    if (op.rope != kNone) pairs = graph_.ropes[op.rope].pairs == graph::RopePairs::Adjacent ? 1 : 2;
     return {uint32_t(format.k),
             uint32_t(format.v),
             op.q_norm != kNone ? 1u : 0u,
@@ -394,9 +394,9 @@ class Lowering {
   }
 
   [[nodiscard]] shared::RopePush rope_push(const graph::RopeStore& op) const {
-    const graph::CacheLayer& layer = plan_.graph.layers[op.layer];
+    const graph::CacheLayer& layer = graph_.layers[op.layer];
     const CachePlan& cache = plan_.caches[op.layer];
-    const graph::RopeSpec* rope = op.rope == kNone ? nullptr : &plan_.graph.ropes[op.rope];
+    const graph::RopeSpec* rope = op.rope == kNone ? nullptr : &graph_.ropes[op.rope];
     shared::RopePush push{};
     push.q_stride = stride_of(op.q);
     push.k_stride = stride_of(op.k);
@@ -425,7 +425,7 @@ class Lowering {
 
   Result<void> lower_op(const graph::RopeStore& op) {
     if (store_from_here()) return {};  // by the matrices in front of it
-    const graph::CacheLayer& layer = plan_.graph.layers[op.layer];
+    const graph::CacheLayer& layer = graph_.layers[op.layer];
     emit({"rope_store",
           rope_constants(op, layer),
           {slice(op.q), slice(op.k), slice(op.v), slice(op.q_out), plan_.caches[op.layer].slice,
@@ -439,7 +439,7 @@ class Lowering {
   }
 
   Result<void> lower_op(const graph::Attention& op) {
-    const graph::CacheLayer& layer = plan_.graph.layers[op.layer];
+    const graph::CacheLayer& layer = graph_.layers[op.layer];
     const CachePlan& cache = plan_.caches[op.layer];
     const bool split =
         plan_.policy.split_attention && shape_.tokens <= 8 && plan_.pages_per_sequence > 1;
@@ -580,7 +580,7 @@ class Lowering {
       emit({.kernel = "observe_route",
             .bindings = {slice(op.experts_by), plan_.expert_lists, plan_.step},
             .push = push_words(observe_push(plan_, op)),
-            .groups = {div_up(plan_.graph.taps[op.tap].matrices, 32u), 1, 1},
+            .groups = {div_up(graph_.taps[op.tap].matrices, 32u), 1, 1},
             .accesses = {access(op.experts_by, false), whole(kStep, false),
                          whole(kExpertLists, true)}},
            " route");
@@ -601,16 +601,16 @@ class Lowering {
 
   void finish() {
     if (shape_.ending == Ending::None) return;
-    const ValueId logits = plan_.graph.logits;
+    const ValueId logits = graph_.logits;
     shared::SamplePush push{};
-    push.n_vocab = plan_.graph.n_vocab;
+    push.n_vocab = graph_.n_vocab;
     push.logits_stride = stride_of(logits);
     push.settings_at = plan_.layout.settings;
     push.history_at = plan_.layout.history;
     push.history_stride = PUMICE_HISTORY;
     push.tokens_at = plan_.layout.tokens;
     push.positions_at = plan_.layout.positions;
-    push.bias_words = plan_.graph.n_vocab;
+    push.bias_words = graph_.n_vocab;
     push.advance = shape_.advance ? 1 : 0;
     label_ = "check logits";
     const bool sample = shape_.ending == Ending::Sample;
@@ -643,6 +643,7 @@ class Lowering {
   }
 
   const ModelPlan& plan_;
+  const graph::Graph& graph_;
   StepShape shape_;
   XFormatOf format_of_;
   std::vector<Dispatch> list_;
@@ -661,7 +662,11 @@ Result<std::vector<Dispatch>> lower(const ModelPlan& plan, const StepShape& shap
   if (shape.ending != Ending::None && shape.outputs > plan.max_output_columns)
     return fail(ErrorCode::BadArgument, "{} logits rows; the plan has {}", shape.outputs,
                 plan.max_output_columns);
-  return Lowering(plan, shape).run();
+  if (shape.tokens != 1 || shape.outputs != 1 || shape.ending == Ending::None)
+    return Lowering(plan, plan.graph, shape).run();
+  graph::Graph graph = plan.graph;  // all columns have an output: there is nothing to select
+  graph::remove_selection(graph);
+  return Lowering(plan, graph, shape).run();
 }
 
 }  // namespace pumice

@@ -51,11 +51,12 @@ uvec2 pack_pairs(ivec4 q) {
 // 32 elements in the form that MODE asks for.
 void prepare32(uint column, uint group, uint x_first, float factor) {
   vec4 v[8];
-  float largest = 0.0, squares[8];
+  vec4 squares[2] = vec4[2](vec4(0.0), vec4(0.0));
+  float largest = 0.0;
   UNROLL for (uint i = 0; i < 8; ++i) {
     uint element = group * 32 + 4 * i;
     v[i] = element < p.width ? in_quad(x_first + group * 8 + i) : vec4(0.0);
-    squares[i] = (v[i].x * v[i].x + v[i].y * v[i].y) + (v[i].z * v[i].z + v[i].w * v[i].w);
+    squares[i & 1] += v[i] * v[i];
     if (NORM != 0 && element < p.width) v[i] = v[i] * factor * norm_weight(group * 8 + i);
     vec4 a = abs(v[i]);
     largest = max(largest, max(max(a.x, a.y), max(a.z, a.w)));
@@ -69,8 +70,9 @@ void prepare32(uint column, uint group, uint x_first, float factor) {
     return;
   }
   float squared = 0.0;
-  if (NORM != 0 && MODE == 2) {
-    UNROLL for (uint i = 0; i < 8; ++i) squared += squares[i];
+  if (NORM != 0 && MODE == 2) {  // in the order of lib/feed.glsl, whose lanes have every eighth
+    UNROLL for (uint i = 0; i < 2; ++i)
+      squared += (squares[i].x + squares[i].y) + (squares[i].z + squares[i].w);
   }
   vec2 scale = int8_scales(largest);
   uint block = column * p.groups32 + group;
