@@ -18,8 +18,8 @@ namespace pumice::graph {
 /// An Add after a MatMul becomes its residual.
 [[nodiscard]] Graph fold_residual(Graph graph);
 
-/// Drops nodes whose results nobody reads (cache writes and taps are kept), then values and weights
-/// that nothing refers to.
+/// Drops nodes whose results nobody reads (cache writes and taps are kept), then values and weights that
+/// nothing refers to.
 [[nodiscard]] Graph remove_dead(Graph graph);
 
 /// All of the above, in that order.

@@ -46,7 +46,7 @@ struct Capabilities {
   std::array<uint32_t, 3> max_workgroup_size{}, max_workgroup_count{};
   uint32_t max_shared_bytes = 16384, max_push_bytes = 128;
   uint64_t max_storage_range = 0;                           ///< bytes per storage-buffer binding
-  uint64_t max_texel_elements = 0;                          ///< texels per uniform texel buffer
+  uint64_t max_texel_elements = 0;                          ///< texels per texel buffer
   uint32_t storage_alignment = 256, texel_alignment = 256;  ///< of binding offsets, bytes
   uint64_t max_allocation = 0;                              ///< bytes per vkAllocateMemory
   uint64_t device_memory = 0;       ///< bytes in the largest device-local heap

@@ -32,7 +32,7 @@ struct BufferSlice {
 };
 
 /// One compute dispatch. Binding i of the shader reads or writes bindings[i]; whether it is a
-/// storage buffer or a uniform texel buffer is learnt from the SPIR-V.
+/// storage buffer or a texel buffer of either kind is learnt from the SPIR-V.
 struct Dispatch {
   std::string kernel;               ///< module name: "matvec_wide.q4_k.f32"
   std::vector<uint32_t> constants;  ///< specialization constants 0, 1, 2, ...

@@ -4,8 +4,9 @@
 // The order of additions of one output depends on its row alone, never on COLS, TILES or RUNS.
 //
 // What costs most in small matrices is the dispatch itself, so a kernel takes over what neighbours
-// would do: it can leave its rows as the next matrix reads them (FEEDS), and apply the RMS norm of x
-// to its sums, for W (x / rms) = (W x) / rms: who made x leaves its squares.
+// would do: it can leave its rows as the next matrix reads them (FEEDS), rotate q and k and store K
+// and V (STORES, one column), and apply the RMS norm of x to its sums, for W (x / rms) = (W x) / rms:
+// who made x leaves its squares.
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #extension GL_KHR_shader_subgroup_shuffle_relative : require

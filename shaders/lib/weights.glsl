@@ -1,7 +1,8 @@
 // Weights as 16-byte units. A device tile is 8 rows x 1 block; inside it every 16-byte piece of a
 // row's block lies beside the same piece of the other 7 rows, and pieces shorter than 16 bytes are
 // packed for the 8 rows together (engine/schedule/weight_layout.h says the same to the uploader).
-// Drivers that run on a CPU fetch texels without a loop over lanes; GPUs read storage buffers.
+// Drivers that run on a CPU fetch texels without a loop over lanes, and those of storage texel
+// buffers in place, where uniform ones cost a call; GPUs read storage buffers.
 #ifdef LOAD_TEXEL
 layout(set = 0, binding = 0, rgba32ui) uniform readonly restrict uimageBuffer weight_units;
 uvec4 fetch_unit(uint unit) { return imageLoad(weight_units, int(unit)); }
