@@ -13,6 +13,9 @@ bool remove_selection(Graph& graph) {
   });
   if (select == graph.nodes.end()) return false;
   const SelectOutputs removed = std::get<SelectOutputs>(select->op);
+  const bool viewed = std::any_of(graph.values.begin(), graph.values.end(),
+                                  [&](const Value& value) { return value.base == removed.out; });
+  if (viewed || graph.values[removed.x].base != kNone || graph.logits == removed.out) return false;
   graph.nodes.erase(select);
   for (Node& node : graph.nodes)
     visit_values(

@@ -6,7 +6,7 @@
 namespace pumice::graph {
 
 /// Takes the selection away: what read the selected columns reads those it was made from, all of
-/// them. Whether there was one.
+/// them. False, and nothing changed, where there is none or views or the logits hang on it.
 bool remove_selection(Graph& graph);
 
 }  // namespace pumice::graph

@@ -87,6 +87,8 @@ std::optional<QkvStore> qkv_store_of(const graph::Graph& graph, size_t at, const
   const auto& op = std::get<graph::RopeStore>(graph.nodes[*rope].op);
   if (!is_storable(graph, op, cache)) return std::nullopt;
 
+  // All read one x: it lies prepared when the first of them overwrites what lay where q_out does.
+  ValueId x = kNone;
   std::optional<QkvStore> own;
   if (at == *rope) own = QkvStore{&op};
   uint32_t made = 0;
@@ -95,6 +97,8 @@ std::optional<QkvStore> qkv_store_of(const graph::Graph& graph, size_t at, const
     const std::optional<QkvStore> part =
         matrix == nullptr ? std::nullopt : part_of(graph, *matrix, op);
     if (!part) break;
+    if (x != kNone && matrix->x != x) return std::nullopt;
+    x = matrix->x;
     if (format_of(*matrix) != XFormat::Pairs ||
         !is_only_reader(graph, *rope, graph::storage_of(graph, matrix->out)))
       return std::nullopt;

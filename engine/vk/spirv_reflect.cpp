@@ -322,9 +322,10 @@ Result<void> Reflector::add_binding(const Id& variable, const Id& type, uint32_t
     const bool members_fixed = type.non_writable_members + 2 >= type.words.size();
     row.writable = !variable.non_writable && !members_fixed;
   }
-  for (const auto& other : info_.bindings)
+  for (auto& other : info_.bindings)
     if (other.binding == row.binding) {
       // Two views of one buffer are fine while they are of one kind.
+      other.writable = other.writable || row.writable;
       if (other.kind == row.kind && other.image == row.image) return {};
       return fail(ErrorCode::Unsupported, "shader binding {} is declared with two kinds",
                   row.binding);

@@ -10,7 +10,8 @@ layout(constant_id = 9) const uint STORES = 0;  // else 1 + type of K + 2 * type
 layout(constant_id = 10) const uint HEAD_K = 8;
 layout(constant_id = 11) const uint HEAD_V = 8;
 
-const uint kTypeK = (STORES - 1u) & 1u, kTypeV = (STORES - 1u) >> 1;
+const uint kTypes = STORES != 0 ? STORES - 1u : 0u;  // of a kernel that stores nothing: any
+const uint kTypeK = kTypes & 1u, kTypeV = kTypes >> 1;
 const uint kUnitElementsK = 4u << kTypeK, kUnitElementsV = 4u << kTypeV;
 
 uint store_position, store_page;  // of the column; read once, for a lane loop reads them

@@ -37,7 +37,7 @@ std::vector<Axis> axes_of(const Policy& policy) {
        {q4, q6}});
   axes.push_back({"tiles",
                   policy.lane ? std::vector<uint32_t>{1, 2, 4} : std::vector<uint32_t>{1, 2},
-                  policy.lane ? 4u : 1u,
+                  policy.lane ? (policy.q8 ? 4u : 2u) : 1u,
                   [](Tuning& tuning, uint32_t value) { tuning.tiles = value; },
                   {q4, q6, {QuantType::Q4_K, 1, graph::Activation::Silu}}});
   axes.push_back({"columns",

@@ -4,8 +4,8 @@
 #include "walk.glsl"
 // Reads everything, 16 bytes a lane and turn, and keeps nothing that is likely.
 #ifdef LOAD_TEXEL
-layout(binding = 0) uniform utextureBuffer x;
-uvec4 unit(uint i) { return texelFetch(x, int(i)); }
+layout(binding = 0, rgba32ui) uniform readonly restrict uimageBuffer x;
+uvec4 unit(uint i) { return imageLoad(x, int(i)); }
 #else
 layout(binding = 0) readonly buffer X { uvec4 x[]; };
 uvec4 unit(uint i) { return x[i]; }
