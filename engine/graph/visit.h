@@ -74,4 +74,16 @@ void visit_weights(OpRef& op, Use&& use) {
   return base == kNone ? id : base;
 }
 
+/// Where a value begins in the rows of its storage.
+[[nodiscard]] inline uint32_t first_row(const Graph& graph, ValueId id) {
+  return graph.values[id].base == kNone ? 0 : graph.values[id].offset;
+}
+
+/// Rows of one beneath the other.
+[[nodiscard]] inline uint32_t rows_of(const Graph& graph, const std::vector<WeightId>& weights) {
+  uint32_t rows = 0;
+  for (const WeightId id : weights) rows += graph.weights[id].rows;
+  return rows;
+}
+
 }  // namespace pumice::graph

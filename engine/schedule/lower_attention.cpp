@@ -11,6 +11,26 @@ static_assert(uint32_t(CacheType::F32) == PUMICE_CACHE_F32 &&
               uint32_t(CacheType::Q8_0) == PUMICE_CACHE_Q8_0 &&
               uint32_t(CacheType::Q4_0) == PUMICE_CACHE_Q4_0);
 
+namespace {
+
+/// Where K and V lie, as both sides of the cache are told.
+template <class Push>
+void place_cache(Push& push, const graph::CacheLayer& layer, const CachePlan& cache,
+                 const StepLayout& layout) {
+  push.head_k = layer.head_k;
+  push.head_v = layer.head_v;
+  push.page_words = cache.page_words;
+  push.v_at = cache.v_at;
+  push.k_scales_at = cache.k_scales_at;
+  push.v_scales_at = cache.v_scales_at;
+  push.positions_at = layout.positions;
+  push.sequences_at = layout.sequences;
+  push.pages_at = layout.pages;
+  push.page_stride = layout.page_stride;
+}
+
+}  // namespace
+
 std::vector<uint32_t> Lowering::rope_constants(const graph::RopeStore& op,
                                                const graph::CacheLayer& layer) const {
   const CacheFormat& format = plan_.policy.cache;
@@ -41,18 +61,9 @@ shared::RopePush Lowering::rope_push(const graph::RopeStore& op) const {
   push.q_out_stride = stride_of(op.q_out);
   push.n_heads = op.n_heads;
   push.kv_heads = layer.kv_heads;
-  push.head_k = layer.head_k;
-  push.head_v = layer.head_v;
+  place_cache(push, layer, cache, plan_.layout);
   push.n_rot = rope == nullptr ? 0 : rope->n_rot;
   push.table_stride = push.n_rot / 2;
-  push.page_words = cache.page_words;
-  push.v_at = cache.v_at;
-  push.k_scales_at = cache.k_scales_at;
-  push.v_scales_at = cache.v_scales_at;
-  push.positions_at = plan_.layout.positions;
-  push.sequences_at = plan_.layout.sequences;
-  push.pages_at = plan_.layout.pages;
-  push.page_stride = plan_.layout.page_stride;
   push.eps = op.norm_eps;
   return push;
 }
@@ -82,16 +93,7 @@ Result<void> Lowering::lower_op(const graph::Attention& op) {
   push.out_stride = stride_of(op.out);
   push.n_heads = op.n_heads;
   push.group = op.n_heads / layer.kv_heads;
-  push.head_k = layer.head_k;
-  push.head_v = layer.head_v;
-  push.page_words = cache.page_words;
-  push.v_at = cache.v_at;
-  push.k_scales_at = cache.k_scales_at;
-  push.v_scales_at = cache.v_scales_at;
-  push.positions_at = plan_.layout.positions;
-  push.sequences_at = plan_.layout.sequences;
-  push.pages_at = plan_.layout.pages;
-  push.page_stride = plan_.layout.page_stride;
+  place_cache(push, layer, cache, plan_.layout);
   push.window = layer.window;
   push.splits = plan_.pages_per_sequence;
   push.columns = shape_.tokens;

@@ -65,7 +65,8 @@ Result<void> Lowering::lower_op(const graph::MatMul& op) {
   const MatrixKernel kernel = kernel_for(op);
   prepare(op.x, kernel.x_format);
 
-  const uint32_t rows = gate ? graph_.weights[op.weights.front()].rows : matrix_rows(op.weights);
+  const uint32_t rows =
+      gate ? graph_.weights[op.weights.front()].rows : graph::rows_of(graph_, op.weights);
   // Four runs of a row must stay below the 65,535 turns after which lavapipe leaves loops.
   constexpr uint32_t kMaxGroups = 7'000;
   const bool whole_matrix =
@@ -103,12 +104,6 @@ Result<void> Lowering::lower_op(const graph::MatMul& op) {
   }
   take(feed, area);
   return {};
-}
-
-uint32_t Lowering::matrix_rows(const std::vector<WeightId>& weights) const {
-  uint32_t rows = 0;
-  for (const WeightId id : weights) rows += graph_.weights[id].rows;
-  return rows;
 }
 
 Lowering::Call Lowering::matrix_call(const graph::MatMul& op, const MatrixPart& part,

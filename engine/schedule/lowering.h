@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/graph/visit.h"
 #include "engine/schedule/feed.h"
 #include "engine/schedule/hazards.h"
 #include "engine/schedule/lower.h"
@@ -52,13 +53,8 @@ class Lowering {
     const std::vector<ValueId> written = graph::outputs(node);
     return !written.empty() && graph_.values[written.front()].per_output;
   }
-  [[nodiscard]] ValueId base_of(ValueId id) const {
-    const ValueId base = graph_.values[id].base;
-    return base == kNone ? id : base;
-  }
-  [[nodiscard]] uint32_t row_of(ValueId id) const {
-    return graph_.values[id].base == kNone ? 0 : graph_.values[id].offset;
-  }
+  [[nodiscard]] ValueId base_of(ValueId id) const { return graph::storage_of(graph_, id); }
+  [[nodiscard]] uint32_t row_of(ValueId id) const { return graph::first_row(graph_, id); }
   [[nodiscard]] uint32_t stride_of(ValueId id) const {
     return plan_.placement.values[base_of(id)].stride;
   }
@@ -139,7 +135,6 @@ class Lowering {
 
   Result<void> lower_op(const graph::MatMul& op);
   [[nodiscard]] MatrixKernel kernel_for(const graph::MatMul& op) const;
-  [[nodiscard]] uint32_t matrix_rows(const std::vector<WeightId>& weights) const;
   [[nodiscard]] Call matrix_call(const graph::MatMul& op, const MatrixPart& part,
                                  const shared::MatPush& push, const MatrixKernel& kernel,
                                  const Feed& feed) const;

@@ -44,29 +44,18 @@ bool is_only_reader(const graph::Graph& graph, size_t reader, ValueId storage) {
   return true;
 }
 
-uint32_t rows_of(const graph::Graph& graph, const graph::MatMul& matrix) {
-  uint32_t rows = 0;
-  for (const graph::WeightId id : matrix.weights) rows += graph.weights[id].rows;
-  return rows;
-}
-
-/// Where a value begins in the rows of its storage.
-uint32_t first_row(const graph::Graph& graph, ValueId id) {
-  const graph::Value& value = graph.values[id];
-  return value.base == kNone ? 0 : value.offset;
-}
-
 /// What a matrix makes of the three, which must lie in its rows in their order and fill them.
 std::optional<QkvStore> part_of(const graph::Graph& graph, const graph::MatMul& matrix,
                                 const graph::RopeStore& op) {
   if (matrix.gate != graph::Activation::None || matrix.experts_by != kNone ||
       matrix.residual != kNone)
     return std::nullopt;
-  const uint32_t first = first_row(graph, matrix.out), last = first + rows_of(graph, matrix);
+  const uint32_t first = graph::first_row(graph, matrix.out),
+                 last = first + graph::rows_of(graph, matrix.weights);
   const ValueId values[] = {op.q, op.k, op.v};
   uint32_t rows[3] = {}, end = first;
   for (size_t i = 0; i < 3; ++i) {
-    const uint32_t at = first_row(graph, values[i]);
+    const uint32_t at = graph::first_row(graph, values[i]);
     if (graph::storage_of(graph, values[i]) != graph::storage_of(graph, matrix.out) || at < first ||
         at >= last)
       continue;
@@ -102,7 +91,7 @@ std::optional<QkvStore> qkv_store_of(const graph::Graph& graph, size_t at, const
     if (format_of(*matrix) != XFormat::Pairs ||
         !is_only_reader(graph, *rope, graph::storage_of(graph, matrix->out)))
       return std::nullopt;
-    made += rows_of(graph, *matrix);
+    made += graph::rows_of(graph, matrix->weights);
     if (i == at) own = part;
   }
   uint32_t wanted = 0;
